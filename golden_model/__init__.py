@@ -1,0 +1,1 @@
+"""The golden model: what an Eigenbar accelerator computes, in NumPy, to the bit."""
