@@ -20,11 +20,6 @@ EXACT_BITS = 53
 """Integers of magnitude up to 2**53 are exact in float64."""
 
 
-def round_half_even(values: ArrayLike) -> Words:
-    """Nearest integers of `values`; ties go to the even neighbour."""
-    return np.rint(np.asarray(values, dtype=np.float64))
-
-
 def magnitude_bits(values: ArrayLike, axis: int | None = None) -> NDArray[np.int64]:
     """Bits below the sign that two's complement needs for the largest of integer `values`.
 
@@ -56,7 +51,7 @@ class WordFormat:
         return (1 << (self.width - 1)) - 1
 
     def shift_for(self, bits: ArrayLike) -> NDArray[np.int64]:
-        """Right shift that makes values of `magnitude_bits` `bits` fill a word; negative is left."""
+        """Right shift that makes values of `magnitude_bits` `bits` fill a word (left if < 0)."""
         return np.asarray(bits, dtype=np.int64) - (self.width - 1)
 
     def narrow(self, values: ArrayLike, shift: ArrayLike = 0) -> tuple[Words, int]:
@@ -64,10 +59,12 @@ class WordFormat:
 
         Returns the words and how many of them saturated. `shift` broadcasts against `values`.
         """
-        scaled = np.asarray(values, dtype=np.float64) * np.exp2(-np.asarray(shift, np.float64))
-        rounded = round_half_even(scaled)
-        words = np.clip(rounded, self.minimum, self.maximum)
-        return words, int(np.count_nonzero(words != rounded))
+        words = np.rint(np.asarray(values) * np.exp2(-np.asarray(shift, dtype=np.float64)))
+        over, under = words > self.maximum, words < self.minimum
+        saturated = int(np.count_nonzero(over)) + int(np.count_nonzero(under))
+        if saturated:
+            words = np.clip(words, self.minimum, self.maximum)
+        return words, saturated
 
     def quantise(self, values: ArrayLike) -> tuple[Words, int]:
         """Real `values` as words that share one exponent.

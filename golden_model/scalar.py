@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 SIGNIFICAND_BITS = 18
 """Bits of a scalar's significand: one FPGA multiplier operand."""
 
@@ -35,73 +32,70 @@ RSQRT_ENTRY_BITS = 12
 """Bits of an entry of the table."""
 
 
-def round_scalar(values: ArrayLike) -> NDArray[np.float64]:
-    """The scalars nearest to non-negative float64 `values`, element by element."""
-    bits = np.array(values, dtype=np.float64, ndmin=1).view(np.int64)
-    # The carry out of the significand increments the float64 exponent, as it should.
-    bits += ((bits >> _DROPPED) & 1) + ((1 << (_DROPPED - 1)) - 1)
-    bits &= -(1 << _DROPPED)
-    rounded = np.minimum(bits.view(np.float64), LARGEST)
-    return np.where(rounded < SMALLEST, 0.0, rounded).reshape(np.shape(values))
+def round_scalar(value: float) -> float:
+    """The scalar nearest to a non-negative float64 `value`."""
+    fraction, power = math.frexp(value)
+    rounded = math.ldexp(round(fraction * (1 << SIGNIFICAND_BITS)), power - SIGNIFICAND_BITS)
+    if rounded < SMALLEST:
+        return 0.0
+    return min(rounded, LARGEST)
 
 
-def multiply(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
+def multiply(left: float, right: float) -> float:
     """Product of scalars, rounded to a scalar."""
-    return round_scalar(np.multiply(left, right))
+    return round_scalar(left * right)
 
 
-def add(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
+def add(left: float, right: float) -> float:
     """Sum of scalars, rounded to a scalar."""
-    return round_scalar(np.add(left, right))
+    return round_scalar(left + right)
 
 
-def subtract(left: ArrayLike, right: ArrayLike) -> NDArray[np.float64]:
+def subtract(left: float, right: float) -> float:
     """Difference of scalars, rounded to a scalar; zero where it would be negative."""
-    return round_scalar(np.maximum(np.subtract(left, right), 0.0))
+    return round_scalar(max(left - right, 0.0))
 
 
-def exponent(values: ArrayLike) -> NDArray[np.int64]:
-    """The exponents e of scalars f * 2**e; `EXPONENT_MIN` for zero."""
-    exponents = np.frexp(np.asarray(values, dtype=np.float64))[1].astype(np.int64)
-    return np.where(np.asarray(values) == 0, EXPONENT_MIN, exponents)
+def exponent(value: float) -> int:
+    """The exponent e of a scalar f * 2**e; `EXPONENT_MIN` for zero."""
+    return math.frexp(value)[1] if value else EXPONENT_MIN
 
 
-def _rsqrt_table() -> NDArray[np.int64]:
-    """1/sqrt at the middle of each interval of [1/4, 1), in units of 2**-RSQRT_ENTRY_BITS.
+def _rsqrt_table() -> tuple[int, ...]:
+    """1/sqrt at the middle of each interval of [1/4, 1), in units of 2**-(RSQRT_ENTRY_BITS - 1).
 
-    The upper half of the table serves [1/2, 1), the lower half [1/4, 1/2).
+    The lower half of the table serves [1/2, 1), the upper half [1/4, 1/2).
     """
     half = 1 << (RSQRT_INDEX_BITS - 1)
-    middle = (0.5 + (np.arange(half) + 0.5) / (2 * half),) * 2
-    points = np.concatenate([middle[0] / 2, middle[1]])
-    return np.rint(2.0 ** (RSQRT_ENTRY_BITS - 1) / np.sqrt(points)).astype(np.int64)
+    middles = [0.5 + (i + 0.5) / (2 * half) for i in range(half)]
+    points = middles + [middle / 2 for middle in middles]
+    return tuple(round((1 << (RSQRT_ENTRY_BITS - 1)) / math.sqrt(point)) for point in points)
 
 
 RSQRT_TABLE = _rsqrt_table()
-"""Seeds of the reciprocal square root; entry / 2**(RSQRT_ENTRY_BITS-1) is the seed in (1, 2]."""
+"""Seeds of the reciprocal square root, from 1 to 2 in units of 2**-(RSQRT_ENTRY_BITS - 1)."""
+
+RSQRT_ERROR = 2.0**-16
+"""Bound of the relative error of `reciprocal_square_root`."""
 
 
-def reciprocal_square_root(values: ArrayLike) -> NDArray[np.float64]:
-    """1 / sqrt(v) of scalars, by a table and one Newton step; 0 for 0.
+def reciprocal_square_root(value: float) -> float:
+    """1 / sqrt(v) of a scalar, by a table and one Newton step; 0 for 0.
 
     With v = u * 4**h and 1/4 <= u < 1 the seed s comes from the leading bits of u, and the result
     is s * (3 - u * s * s) / 2 * 2**-h, each product and the difference rounded to a scalar.
     The relative error is below `RSQRT_ERROR` for every scalar (tested for every significand).
     """
-    values = np.asarray(values, dtype=np.float64)
-    fraction, exponents = np.frexp(values)
-    halves = -(-exponents // 2)
-    odd = (exponents & 1).astype(np.int64)
-    lead = np.floor(fraction * (1 << RSQRT_INDEX_BITS)).astype(np.int64)
-    index = (lead & ((1 << (RSQRT_INDEX_BITS - 1)) - 1)) | ((1 - odd) << (RSQRT_INDEX_BITS - 1))
-    seed = RSQRT_TABLE[index] * 2.0 ** -(RSQRT_ENTRY_BITS - 1)
-    u = np.ldexp(values, -2 * halves)
+    if value == 0.0:
+        return 0.0
+    fraction, power = math.frexp(value)
+    half = -(-power // 2)
+    index = int(fraction * (1 << RSQRT_INDEX_BITS)) & ((1 << (RSQRT_INDEX_BITS - 1)) - 1)
+    index |= (power & 1) << (RSQRT_INDEX_BITS - 1)
+    seed = RSQRT_TABLE[index] / (1 << (RSQRT_ENTRY_BITS - 1))
+    u = math.ldexp(value, -2 * half)
     correction = subtract(3.0, multiply(u, multiply(seed, seed)))
-    return np.where(values == 0, 0.0, round_scalar(np.ldexp(multiply(seed, correction), -1 - halves)))
-
-
-RSQRT_ERROR = 2.0**-16
-"""Bound of the relative error of `reciprocal_square_root`."""
+    return math.ldexp(multiply(seed, correction), -1 - half)
 
 
 def encode(value: float) -> int:
@@ -109,7 +103,7 @@ def encode(value: float) -> int:
 
     Raises ValueError for a number that is not a scalar; `round_scalar` makes one.
     """
-    if not (value >= 0 and math.isfinite(value)) or float(round_scalar(value)) != value:
+    if not (value >= 0 and math.isfinite(value)) or round_scalar(value) != value:
         raise ValueError(f"{value!r} is not a scalar; use round_scalar() on a number >= 0 first")
     if value == 0:
         return 0

@@ -1,0 +1,270 @@
+"""SBPCA in integers: exactly what the accelerator computes, bit for bit.
+
+The form is `golden_model.sbpca.hardware_batch`. Factors are block floating point: a column of
+words scaled so that its largest magnitude fills a word, with its norm kept beside it as a scalar.
+A direction is all that a column means, so no column is ever divided by its norm, and words lose no
+bits to being small parts of a unit vector. docs/arithmetic.md walks through every width, rounding
+and exponent in the order of the datapath.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden_model import scalar
+from golden_model.formats import Words, magnitude_bits
+from golden_model.parameters import Parameters
+from golden_model.sbpca import Factors, blocks, initial_state
+
+Scalars = NDArray[np.float64]
+Exponents = NDArray[np.int64]
+
+
+@dataclass
+class FixedState:
+    """What the accelerator carries from batch to batch for one layer."""
+
+    x: Words
+    """Activation factors, n x k words."""
+    delta: Words
+    """Error factors, m x k words."""
+    weight: Scalars
+    """Weights t, k scalars: the summed gradient over the norms of x and delta."""
+
+
+@dataclass
+class BatchResult:
+    """What the accelerator returns for a batch."""
+
+    state: FixedState
+    """State after the batch."""
+    scale: Scalars
+    """tau, k scalars: the weighed sum of d a^T is about sum_c tau_c delta_c x_c^T, in words."""
+    saturations: int
+    """Words that saturated in a narrowing."""
+
+
+def fill_words(parameters: Parameters, columns: NDArray[np.floating]) -> Words:
+    """Real `columns` as words, each column scaled by a power of two until it fills its words."""
+    words = [parameters.word.quantise(column)[0] for column in np.asarray(columns).T]
+    return np.stack(words, axis=1)
+
+
+def initial_fixed_state(parameters: Parameters, m: int, n: int, rank: int, seed: int) -> FixedState:
+    """Random orthonormal factors of weight zero, as words."""
+    state = initial_state(m, n, rank, seed)
+    return FixedState(
+        fill_words(parameters, state.x), fill_words(parameters, state.delta), np.zeros(rank)
+    )
+
+
+class _Side:
+    """One factor, a row of words a rank, and the norms of its ranks."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = np.ascontiguousarray(words.T)
+        self.inverse = [0.0] * len(self.words)
+        self.norm = [0.0] * len(self.words)
+        for c, square in enumerate(np.sum(self.words * self.words, axis=1).tolist()):
+            self.set_norm(c, square)
+
+    def set_norm(self, rank: int, square: float) -> None:
+        """Norm and its reciprocal from the sum of squares."""
+        square = scalar.round_scalar(square)
+        self.inverse[rank] = scalar.reciprocal_square_root(square)
+        self.norm[rank] = scalar.multiply(square, self.inverse[rank])
+
+
+class FixedBatch:
+    """One batch of one layer on the accelerator, block by block."""
+
+    def __init__(self, parameters: Parameters, state: FixedState, carry: float) -> None:
+        """Start from `state` with its weights multiplied by scalar `carry`."""
+        self._word = parameters.word
+        self._history_bits = parameters.history_bits
+        self._x = _Side(state.x)
+        self._delta = _Side(state.delta)
+        self._weight = [scalar.multiply(weight, carry) for weight in state.weight.tolist()]
+        self.saturations = 0
+
+    def block(self, activations: Words, errors: Words) -> None:
+        """Absorb a block of `activations` (samples x n words) and `errors` (samples x m words)."""
+        columns, _ = self._iterate(self._x, self._delta, errors, activations)
+        self._orthogonalise(columns, self._x)
+
+        previous, previous_inverse = self._delta.words.copy(), self._delta.inverse.copy()
+        columns, shift = self._iterate(self._delta, self._x, activations, errors)
+        residual, exponents = self._orthogonalise(columns, self._delta)
+        self._update_weight(residual, exponents + shift, previous, previous_inverse)
+
+    def result(self) -> BatchResult:
+        """State, scales and counters after the blocks so far."""
+        scale = [
+            scalar.multiply(scalar.multiply(weight, x), delta)
+            for weight, x, delta in zip(
+                self._weight, self._x.inverse, self._delta.inverse, strict=True
+            )
+        ]
+        state = FixedState(self._x.words.T, self._delta.words.T, np.array(self._weight))
+        return BatchResult(state, np.array(scale), self.saturations)
+
+    def _narrow(self, values: Words, shift: Exponents) -> Words:
+        words, saturated = self._word.narrow(values, shift[:, None])
+        self.saturations += saturated
+        return words
+
+    def _iterate(
+        self, own: _Side, other: _Side, projected: Words, accumulated: Words
+    ) -> tuple[Words, Exponents]:
+        """Half a power iteration: the wide columns of `own`, and the shift of the projections.
+
+        columns = own diag(history) + accumulated^T y with y = projected @ other, narrowed to words.
+        The projections give up low bits only where the history would outgrow its digits.
+        """
+        products = other.words @ projected.T
+        history = [
+            scalar.multiply(scalar.multiply(weight, inverse), norm)
+            for weight, inverse, norm in zip(self._weight, own.inverse, other.norm, strict=True)
+        ]
+        least = [scalar.exponent(value) - self._history_bits for value in history]
+        shift = np.maximum(self._word.shift_for(magnitude_bits(products, axis=1)), least)
+        factor = np.rint(np.ldexp(history, -shift))
+        projections = self._narrow(products, shift)
+        return own.words * factor[:, None] + projections @ accumulated, shift
+
+    def _orthogonalise(self, columns: Words, side: _Side) -> tuple[Words, Exponents]:
+        """Orthogonalise wide `columns` into `side` by right-looking modified Gram-Schmidt.
+
+        Returns the words of the residuals and their exponents. A column whose residual is zero
+        leaves its words and norm in `side` as they were.
+        """
+        word = self._word
+        exponents = word.shift_for(magnitude_bits(columns, axis=1))
+        words = self._narrow(columns, exponents)
+        for j in range(len(words)):
+            square, *dots = (words[j:] @ words[j]).tolist()
+            if square == 0.0:
+                continue
+            side.set_norm(j, square)
+            side.words[j] = words[j]
+            if not dots:
+                continue
+            reciprocal = scalar.multiply(side.inverse[j], side.inverse[j])
+            ratios = [scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal) for dot in dots]
+            fraction_bits = np.array(
+                [min(word.width - 2, word.width - 1 - scalar.exponent(ratio)) for ratio in ratios]
+            )
+            coefficients = self._narrow(
+                np.copysign(ratios, np.negative(dots))[:, None], -fraction_bits
+            )
+            differences = np.ldexp(words[j + 1 :], fraction_bits[:, None])
+            differences += coefficients * words[j]
+            shift = word.shift_for(magnitude_bits(differences, axis=1))
+            words[j + 1 :] = self._narrow(differences, shift)
+            exponents[j + 1 :] += shift - fraction_bits
+        return words, exponents
+
+    def _update_weight(
+        self, residual: Words, exponents: Exponents, previous: Words, previous_inverse: list[float]
+    ) -> None:
+        """t' = diag(R) + t (1 - new . previous); zero where the residual vanished."""
+        dots = np.sum(residual * previous, axis=1).tolist()
+        vanished = ~residual.any(axis=1)
+        for c, dot in enumerate(dots):
+            overlap = scalar.multiply(
+                scalar.multiply(scalar.round_scalar(abs(dot)), self._delta.inverse[c]),
+                previous_inverse[c],
+            )
+            rest = scalar.add(1.0, overlap) if dot < 0 else scalar.subtract(1.0, overlap)
+            diagonal = scalar.multiply(self._delta.norm[c], self._x.inverse[c])
+            diagonal = scalar.round_scalar(math.ldexp(diagonal, int(exponents[c])))
+            kept = scalar.multiply(self._weight[c], rest)
+            self._weight[c] = 0.0 if vanished[c] else scalar.add(diagonal, kept)
+
+
+def run_batch(
+    parameters: Parameters,
+    state: FixedState,
+    samples: Sequence[tuple[Words, Words]],
+    carry: float,
+) -> BatchResult:
+    """The accelerator's answer to a batch of blocks (activations, errors) of words."""
+    batch = FixedBatch(parameters, state, carry)
+    for activations, errors in samples:
+        batch.block(activations, errors)
+    return batch.result()
+
+
+class FixedSbpca:
+    """SBPCA of one layer in the accelerator's integers, warm from batch to batch."""
+
+    def __init__(self, parameters: Parameters, m: int, n: int, rank: int, seed: int = 0) -> None:
+        """Start an m x n layer at random factors of weight zero.
+
+        Raises ValueError for a layer larger than `parameters` can hold. The rank may exceed
+        `parameters.columns`.
+        """
+        if m > parameters.max_m or n > parameters.max_n:
+            raise ValueError(
+                f"a {m} x {n} layer exceeds max_m x max_n = {parameters.max_m} x "
+                f"{parameters.max_n}: use a larger preset or raise them"
+            )
+        self._parameters = parameters
+        self.words = initial_fixed_state(parameters, m, n, rank, seed)
+        self._weighed = 1.0
+        self._exponent = 0
+        self.saturations = 0
+
+    def factorise(
+        self, activations: NDArray[np.floating], errors: NDArray[np.floating], block: int
+    ) -> Factors:
+        """Factors of the mean gradient of `activations` (samples x n) and `errors` (samples x m).
+
+        Both are quantised to words, each with one exponent for the batch. Raises ValueError for a
+        block larger than the block buffer.
+        """
+        samples, m = errors.shape
+        limit = self._parameters.block_limit(m, activations.shape[1])
+        block = min(block, samples)
+        if block > limit:
+            raise ValueError(f"a block of {block} samples exceeds the buffer's {limit} samples")
+        a, a_exponent = self._parameters.word.quantise(activations)
+        d, d_exponent = self._parameters.word.quantise(errors)
+        return self.factorise_words(a, d, a_exponent + d_exponent, block)
+
+    def factorise_words(self, a: Words, d: Words, exponent: int, block: int) -> Factors:
+        """`factorise` of words whose products are in units of 2**exponent."""
+        samples = len(a)
+        carry = scalar.round_scalar(math.ldexp(block / self._weighed, self._exponent - exponent))
+        result = run_batch(
+            self._parameters,
+            self.words,
+            [(a[part], d[part]) for part in blocks(samples, block)],
+            carry,
+        )
+        self.words, self._exponent, self._weighed = result.state, exponent, float(block + samples)
+        self.scale = result.scale
+        self.saturations += result.saturations
+        weight = np.ldexp(result.scale, exponent) / self._weighed
+        return Factors(result.state.delta, weight, result.state.x)
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """The state as named arrays, for a checkpoint."""
+        return {
+            "x": self.words.x,
+            "delta": self.words.delta,
+            "weight": self.words.weight,
+            "units": np.array([self._weighed, self._exponent, self.saturations], dtype=np.float64),
+        }
+
+    def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
+        """Continue from arrays that `state` returned."""
+        self.words = FixedState(arrays["x"], arrays["delta"], arrays["weight"])
+        weighed, exponent, saturations = arrays["units"]
+        self._weighed, self._exponent = float(weighed), int(exponent)
+        self.saturations = int(saturations)

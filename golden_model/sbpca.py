@@ -1,0 +1,173 @@
+"""Streaming batch principal component analysis (SBPCA) in floating point, in its two forms.
+
+A layer with activations A (samples x n) and errors D (samples x m) has the mean gradient
+G = D^T A / samples. SBPCA keeps G ~= Delta diag(sigma) X^T of rank k, refreshed block by block
+while the samples stream by (Huang, Hoskins, Daniels, Stiles, Adam, ACM JETC 2023,
+doi 10.1145/3577214). `reference_batch` is the published form, `hardware_batch` the division-free
+form that the accelerator computes; docs/algorithm.md derives that they are equal.
+
+Cases the published form leaves open, defined here for both forms and for the hardware:
+
+* a block shorter than the others weighs as many samples as it has;
+* the previous factors weigh as many samples as a block has, or the batch if that is smaller;
+* a column that orthonormalisation leaves without a residual keeps its previous direction, and its
+  weight becomes zero; so a batch whose errors are all zero leaves the state valid;
+* weights start at zero, where only the hardware form is defined as published; the reference form
+  takes the limit, in which such a column consists of the new data alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+RESIDUAL_TOLERANCE = 1024.0
+"""A residual below this many machine epsilons of its column's norm counts as none."""
+
+
+@dataclass
+class Factors:
+    """A factorisation delta diag(weight) x^T of a layer's mean gradient."""
+
+    delta: Array
+    """Error factors, m x k."""
+    weight: Array
+    """Weight of each rank, k, never negative."""
+    x: Array
+    """Activation factors, n x k."""
+
+    def gradient(self) -> Array:
+        """The m x n matrix that the factors stand for."""
+        return (self.delta * self.weight) @ self.x.T
+
+
+@dataclass
+class FloatState:
+    """What SBPCA carries from batch to batch."""
+
+    x: Array
+    """Activation factors, n x k, orthonormal columns."""
+    delta: Array
+    """Error factors, m x k, orthonormal columns."""
+    sigma: Array
+    """Weight of each rank in the mean gradient, k."""
+
+
+def initial_state(m: int, n: int, rank: int, seed: int) -> FloatState:
+    """Random orthonormal factors of weight zero for an m x n layer.
+
+    Raises ValueError unless 1 <= rank <= min(m, n).
+    """
+    if not 1 <= rank <= min(m, n):
+        raise ValueError(
+            f"rank {rank} of a {m} x {n} layer must be from 1 to {min(m, n)}: "
+            "use min(rank, m, n) for small layers"
+        )
+    random = np.random.default_rng(seed)
+    x = np.linalg.qr(random.standard_normal((n, rank)))[0]
+    delta = np.linalg.qr(random.standard_normal((m, rank)))[0]
+    return FloatState(x, delta, np.zeros(rank))
+
+
+def blocks(samples: int, block: int) -> Iterator[slice]:
+    """Slices of at most `block` samples that cover `samples`, the last one possibly shorter."""
+    if samples < 1 or block < 1:
+        raise ValueError(f"a batch of {samples} samples in blocks of {block}: both must be >= 1")
+    for start in range(0, samples, block):
+        yield slice(start, min(start + block, samples))
+
+
+def orthonormalise(columns: Array, previous: Array) -> tuple[Array, Array]:
+    """Q and diag(R) >= 0 of the QR factorisation of `columns`, by right-looking Gram-Schmidt.
+
+    A column without a residual takes its direction from `previous` and has R = 0; later columns
+    are not made orthogonal to it.
+    """
+    work = columns.copy()
+    tolerance = RESIDUAL_TOLERANCE * np.finfo(work.dtype).eps * np.linalg.norm(work, axis=0)
+    basis = previous.copy()
+    diagonal = np.zeros(work.shape[1], dtype=work.dtype)
+    for j in range(work.shape[1]):
+        norm = np.linalg.norm(work[:, j])
+        if norm <= tolerance[j]:
+            continue
+        diagonal[j] = norm
+        basis[:, j] = work[:, j] / norm
+        work[:, j + 1 :] -= np.outer(basis[:, j], basis[:, j] @ work[:, j + 1 :])
+    return basis, diagonal
+
+
+def reference_batch(state: FloatState, activations: Array, errors: Array, block: int) -> FloatState:
+    """One batch in the published form: three passes over a block's samples, divisions by sigma."""
+    x, delta, sigma = state.x, state.delta, state.sigma
+    weighed = min(block, len(activations))
+    for part in blocks(len(activations), block):
+        a, d = activations[part], errors[part]
+        total = weighed + len(a)
+        history = np.where(sigma > 0, weighed / total, 0.0)
+        scale = np.where(sigma > 0, total * sigma, 1.0)
+        x, _ = orthonormalise(history * x + a.T @ (d @ delta) / scale, x)
+        new, diagonal = orthonormalise(history * delta + d.T @ (a @ x) / scale, delta)
+        quotient = np.sum((d @ new) * (a @ x), axis=0) / total
+        sigma = np.where(diagonal > 0, weighed / total * sigma + quotient, 0.0)
+        delta, weighed = new, total
+    return FloatState(x, delta, sigma)
+
+
+def hardware_batch(state: FloatState, activations: Array, errors: Array, block: int) -> FloatState:
+    """One batch in the form the accelerator computes: two passes, no division by sigma.
+
+    With t = sigma times the samples weighed so far, diag(R) of the error factors already holds
+    the Rayleigh quotient: t' = diag(R) + t (1 - diag(Delta'^T Delta)), which is never negative.
+    """
+    x, delta = state.x, state.delta
+    weighed = min(block, len(activations))
+    t = weighed * state.sigma
+    for part in blocks(len(activations), block):
+        a, d = activations[part], errors[part]
+        x, _ = orthonormalise(x * t + a.T @ (d @ delta), x)
+        new, diagonal = orthonormalise(delta * t + d.T @ (a @ x), delta)
+        overlap = np.minimum(np.sum(new * delta, axis=0), 1.0)
+        t = np.where(diagonal > 0, diagonal + t * (1.0 - overlap), 0.0)
+        delta, weighed = new, weighed + len(a)
+    return FloatState(x, delta, t / weighed)
+
+
+class FloatSbpca:
+    """SBPCA of one layer in floating point, warm from batch to batch (the hardware form)."""
+
+    def __init__(self, m: int, n: int, rank: int, seed: int = 0) -> None:
+        """Start an m x n layer at random factors of weight zero."""
+        self._state = initial_state(m, n, rank, seed)
+
+    def factorise(self, activations: Array, errors: Array, block: int) -> Factors:
+        """Factors of the mean gradient of `activations` (samples x n) and `errors` (samples x m).
+
+        Computes in the arrays' precision, in blocks of `block` samples.
+        """
+        dtype = activations.dtype
+        state = self._state
+        self._state = hardware_batch(
+            FloatState(
+                state.x.astype(dtype, copy=False),
+                state.delta.astype(dtype, copy=False),
+                state.sigma.astype(dtype, copy=False),
+            ),
+            activations,
+            errors,
+            block,
+        )
+        return Factors(self._state.delta, self._state.sigma, self._state.x)
+
+    def state(self) -> dict[str, Array]:
+        """The state as named arrays, for a checkpoint."""
+        return {"x": self._state.x, "delta": self._state.delta, "sigma": self._state.sigma}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Continue from arrays that `state` returned."""
+        self._state = FloatState(arrays["x"], arrays["delta"], arrays["sigma"])
