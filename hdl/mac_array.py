@@ -1,0 +1,72 @@
+"""The multiply-accumulate array: lanes x columns, one multiplier each."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden_model.parameters import Parameters
+from hdl.shapes import factor_row, wide_row
+
+LATENCY = 3
+"""Clock cycles from the operands of a run's last step to its result."""
+
+
+class MacArray(wiring.Component):
+    """Accumulates products of words, exactly, in every lane of every column.
+
+    A run of steps from `first` to `last` leaves in cell [c][l]
+
+        result = sum over the steps of left * right
+
+    A step with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes
+    a multiplier of several digits from steps that follow each other, the highest digit first. A dot
+    product is a run over rows, summed over lanes by an `AdderTree` afterwards; an accumulation is a
+    run over samples whose result stays in its lane. `step` low leaves the accumulators as they
+    are. Widths are bounded by `Parameters.accumulator_bits`; nothing wraps.
+
+    Latency `LATENCY` cycles, a step a cycle; the next run may start in the cycle after `last`.
+    `result` is valid for the one cycle in which `valid` is high.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        super().__init__(
+            {
+                "step": In(1),
+                "first": In(1),
+                "last": In(1),
+                "horner": In(1),
+                "left": In(factor_row(parameters)),
+                "right": In(factor_row(parameters)),
+                "valid": Out(1),
+                "result": Out(wide_row(parameters)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Registers before and after each multiplier, then the accumulator."""
+        m = Module()
+        p = self.parameters
+        controls = {name: getattr(self, name) for name in ("step", "first", "last", "horner")}
+        for stage in range(2):
+            for name, value in controls.items():
+                controls[name] = Signal(name=f"{name}_{stage}")
+                m.d.sync += controls[name].eq(value)
+        m.d.sync += self.valid.eq(controls["step"] & controls["last"])
+        for c in range(p.columns):
+            for lane in range(p.lanes):
+                left = Signal(signed(p.width), name=f"left_{c}_{lane}")
+                right = Signal(signed(p.width), name=f"right_{c}_{lane}")
+                product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}")
+                total = Signal(signed(p.accumulator_bits), name=f"total_{c}_{lane}")
+                m.d.sync += [
+                    left.eq(self.left[c][lane]),
+                    right.eq(self.right[c][lane]),
+                    product.eq(left * right),
+                ]
+                raised = total << (p.width - 1)
+                kept = Mux(controls["horner"], raised, total)
+                with m.If(controls["step"]):
+                    m.d.sync += total.eq(Mux(controls["first"], 0, kept) + product)
+                m.d.comb += self.result[c][lane].eq(total)
+        return m
