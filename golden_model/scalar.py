@@ -113,8 +113,13 @@ def encode(value: float) -> int:
 
 
 def decode(word: int) -> float:
-    """The scalar in the register word `word`, the inverse of `encode`."""
+    """The scalar in the register word `word`, the inverse of `encode`.
+
+    A significand without its leading bit reads as zero, as in the hardware.
+    """
     significand = word & ((1 << SIGNIFICAND_BITS) - 1)
+    if significand < 1 << (SIGNIFICAND_BITS - 1):
+        return 0.0
     power = (word >> SIGNIFICAND_BITS) & ((1 << EXPONENT_BITS) - 1)
     if power > EXPONENT_MAX:
         power -= 1 << EXPONENT_BITS
