@@ -94,7 +94,7 @@ def count_errors(source, width, log2, tiles, duties):
 
 def test_scrambled_pulses_err_by_half_a_count_and_stochastic_pulses_by_three():
     """At 64 slots over all duties in steps of 1/64: rms 0.52 and 2.96 counts; both unbiased."""
-    duties = np.arange(65) * 2**15 // 64
+    duties = np.arange(64) * 2**15 // 64  # a line of the tile each
     scrambled = count_errors(ScrambledThresholds(Parameters(), 5), 16, 6, 400, duties)
     stochastic = count_errors(StochasticThresholds(Parameters(), 5), 16, 6, 400, duties)
     assert np.sqrt(np.mean(scrambled**2)) == pytest.approx(0.52, abs=0.03)
