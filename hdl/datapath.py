@@ -51,7 +51,6 @@ class Datapath(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "stop": In(1),
                 "order": In(pass_layout(p)),
                 "done": Out(1),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
@@ -90,7 +89,6 @@ class Datapath(wiring.Component):
         m.submodules.array = array = mac_array.MacArray(p)
         m.d.comb += [
             engine.start.eq(self.start),
-            engine.stop.eq(self.stop),
             engine.order.eq(self.order),
             engine.rows_n.eq(self.rows_n),
             engine.rows_m.eq(self.rows_m),
@@ -106,8 +104,6 @@ class Datapath(wiring.Component):
         for stage in range(1, depth + 1):
             step = Signal.like(engine.out, name=f"step_{stage}")
             m.d.sync += step.eq(steps[-1])
-            with m.If(self.stop):
-                m.d.sync += step.step.eq(0)
             steps.append(step)
         m.d.comb += [
             self.done.eq(steps[depth].step & steps[depth].final),
@@ -149,7 +145,7 @@ class Datapath(wiring.Component):
         fetch_column = self.fetch_column
         for stage in range(FETCH_LATENCY):
             fetch_column = registered(fetch_column, f"fetch_column_{stage}")
-        m.d.comb += self.fetch_data.eq(Array(own_factor)[fetch_column])
+        m.d.comb += self.fetch_data.eq(own_factor[fetch_column])
 
         # Residuals and projections, narrowed to words as they are read
         residual_bits = data.ArrayLayout(
@@ -190,7 +186,7 @@ class Datapath(wiring.Component):
 
         # Operands
         step = steps[_OPERANDS]
-        column_row = Array(words)[order.column]
+        column_row = words[order.column]
         m.d.comb += [
             array.step.eq(step.step),
             array.first.eq(step.first),

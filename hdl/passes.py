@@ -112,7 +112,6 @@ class PassEngine(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "stop": In(1),
                 "order": In(pass_layout(p)),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
                 "rows_m": In(range(p.rows(p.max_m) + 1)),
@@ -187,8 +186,6 @@ class PassEngine(wiring.Component):
                 ]
                 with m.If(outer == outer_last):
                     m.d.sync += running.eq(0)
-        with m.If(self.stop):
-            m.d.sync += running.eq(0)
 
         # The factor of side 1 follows that of side 0 in the factor memory.
         own_base = Mux(order.side, p.rows(p.max_n), 0)

@@ -1,0 +1,171 @@
+"""The core: everything between the registers and the line drivers."""
+
+from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden_model.parameters import Parameters
+from hdl.datapath import Datapath
+from hdl.loader import BLOCK_BITS, Loader, beat_layout
+from hdl.scalar_unit import ScalarUnit
+from hdl.sender import Sender
+from hdl.sequencer import Phase, Sequencer
+from hdl.shapes import SCALAR, word_row
+
+
+class Core(wiring.Component):
+    """SBPCA of one batch: packets in, factors and scalars out, bit for bit as `golden_model.fixed`.
+
+    The configuration must not change while `busy`. `abort` stops everything in one cycle, except
+    that a packet on its way out is finished; a malformed packet aborts likewise and pulses
+    `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
+    `update_scale` hold from the end of a batch (`finished`) to the next `start`.
+
+    Counters of the last batch: `cycles` busy, `multiply_cycles` in which the array took a step,
+    `saturations` of words.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        rows = range(p.rows(p.max_dimension))
+        columns = range(max(2, p.columns))
+        scalars = data.ArrayLayout(SCALAR, p.columns)
+        beats = stream.Signature(beat_layout(p))
+        super().__init__(
+            {
+                "input": In(beats),
+                "output": Out(beats),
+                "start": In(1),
+                "abort": In(1),
+                "drain": In(1),
+                "m": In(16),
+                "n": In(16),
+                "k": In(16),
+                "block": In(16),
+                "blocks": In(BLOCK_BITS),
+                "last": In(16),
+                "load": In(1),
+                "store": In(1),
+                "update": In(1),
+                "slots_valid": In(1),
+                "carry": In(SCALAR),
+                "rate": In(SCALAR),
+                "host_weight": In(scalars),
+                "busy": Out(1),
+                "finished": Out(1),
+                "refused": Out(1),
+                "packet_short": Out(1),
+                "packet_long": Out(1),
+                "phase": Out(Phase),
+                "weight": Out(scalars),
+                "scale": Out(scalars),
+                "update_scale": Out(scalars),
+                "cycles": Out(32),
+                "multiply_cycles": Out(32),
+                "saturations": Out(32),
+                # Update driver
+                "update_start": Out(1),
+                "update_done": In(1),
+                "fetch_delta": In(1),
+                "fetch_row": In(rows),
+                "fetch_column": In(columns),
+                "fetch_data": Out(word_row(p)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Wire the components together; the sequencer conducts."""
+        m = Module()
+        loader = Loader(self.parameters)
+        datapath = Datapath(self.parameters)
+        scalars = ScalarUnit(self.parameters)
+        sequencer = Sequencer(self.parameters)
+        sender = Sender(self.parameters)
+        abort = Signal()
+        aborting = ResetInserter(abort)
+        m.submodules.loader = aborting(loader)
+        m.submodules.datapath = aborting(datapath)
+        m.submodules.scalar_unit = aborting(scalars)
+        m.submodules.sequencer = aborting(sequencer)
+        m.submodules.sender = sender
+        m.d.comb += abort.eq(self.abort | self.packet_short | self.packet_long)
+
+        wiring.connect(m, wiring.flipped(self.input), loader.input)
+        wiring.connect(m, sender.output, wiring.flipped(self.output))
+        start = self.start & ~self.busy
+        m.d.comb += [
+            self.busy.eq(sequencer.busy | sender.busy),
+            self.finished.eq(sequencer.finished),
+            self.refused.eq(sequencer.refused),
+            self.phase.eq(sequencer.phase),
+            self.packet_short.eq(loader.short),
+            self.packet_long.eq(loader.long),
+            sequencer.start.eq(start),
+            sequencer.slots_valid.eq(self.slots_valid),
+            sequencer.state_loaded.eq(loader.state_loaded),
+            sequencer.full.eq(loader.full),
+            sequencer.pass_done.eq(datapath.done),
+            sequencer.program_done.eq(scalars.done),
+            sequencer.sender_busy.eq(sender.busy),
+            sequencer.update_done.eq(self.update_done),
+            self.update_start.eq(sequencer.update_start),
+            loader.start.eq(sequencer.loader_start),
+            loader.drain.eq(self.drain),
+            loader.release.eq(sequencer.release),
+            datapath.start.eq(sequencer.pass_start),
+            datapath.order.eq(sequencer.order),
+            datapath.samples.eq(sequencer.samples),
+            scalars.start.eq(sequencer.program_start),
+            scalars.program.eq(sequencer.program),
+            scalars.side.eq(sequencer.side),
+            scalars.first_column.eq(sequencer.first_column),
+            sender.start.eq(sequencer.sender_start),
+        ]
+        for name in ("m", "n", "k", "block", "blocks", "last", "load", "store", "update"):
+            m.d.comb += getattr(sequencer, name).eq(getattr(self, name))
+        for name in ("m", "n", "block", "blocks", "last", "load"):
+            m.d.comb += getattr(loader, name).eq(getattr(self, name))
+        m.d.comb += [unit.ranks.eq(self.k) for unit in (loader, scalars, sender)]
+        for unit in (loader, datapath, sender):
+            m.d.comb += [
+                unit.rows_n.eq(sequencer.rows_n),
+                unit.rows_m.eq(sequencer.rows_m),
+            ]
+
+        # Memories are filled by the loader and read by the sender or the update driver.
+        for name in ("buffer_write", "buffer_address", "write_data"):
+            m.d.comb += getattr(datapath, name).eq(getattr(loader, name))
+        for name in ("factor_write", "factor_delta", "factor_row", "factor_column"):
+            m.d.comb += getattr(datapath, name).eq(getattr(loader, name))
+        for name in ("fetch_delta", "fetch_row", "fetch_column"):
+            m.d.comb += getattr(datapath, name).eq(
+                Mux(sender.busy, getattr(sender, name), getattr(self, name))
+            )
+        m.d.comb += [unit.fetch_data.eq(datapath.fetch_data) for unit in (sender, self)]
+
+        # Scalars
+        for name in ("history", "projection_bits", "coefficient", "fraction_bits"):
+            m.d.comb += getattr(datapath, name).eq(getattr(scalars, name))
+        for name in ("dots", "magnitude", "vanished"):
+            m.d.comb += getattr(scalars, name).eq(getattr(datapath, name))
+        for c in range(self.parameters.columns):
+            m.d.comb += scalars.residual[c].eq(datapath.exponent[c] + scalars.projection_shift[c])
+        m.d.comb += [
+            scalars.carry.eq(self.carry),
+            scalars.rate.eq(self.rate),
+            scalars.host_weight.eq(self.host_weight),
+            self.weight.eq(scalars.weight),
+            self.scale.eq(scalars.scale),
+            self.update_scale.eq(scalars.update),
+        ]
+
+        # Counters
+        with m.If(start):
+            m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
+        with m.Else():
+            m.d.sync += [
+                self.cycles.eq(self.cycles + self.busy),
+                self.multiply_cycles.eq(self.multiply_cycles + datapath.multiplying),
+                self.saturations.eq(self.saturations + datapath.saturations + scalars.saturations),
+            ]
+        return m

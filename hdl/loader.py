@@ -1,0 +1,157 @@
+"""The loader: stream packets into the factor memory and the ping-pong block buffer."""
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from golden_model.parameters import Parameters
+from hdl.shapes import word_row
+
+BLOCK_BITS = 16
+"""Bits of the number of blocks in a batch."""
+
+
+class _State(enum.Enum, shape=2):  # type: ignore[call-arg]
+    IDLE = 0
+    STATE = 1
+    BLOCK = 2
+
+
+def beat_layout(parameters: Parameters) -> data.StructLayout:
+    """A beat of an AXI stream: a row of words, and whether it ends the packet."""
+    return data.StructLayout({"words": word_row(parameters), "last": 1})
+
+
+class Loader(wiring.Component):
+    """Takes the packets of a batch in their order and checks their lengths.
+
+    `start` begins a batch: with `load`, a state packet (for each rank the rows of its activation
+    factor, then for each rank the rows of its error factor), written to the factor memory, whose
+    end raises `state_loaded`; then `blocks` packets of `block` samples (the last of `last`
+    samples), each sample its rows of activations and its rows of errors. Blocks fill the halves of
+    the buffer in turn; `full` tells which hold a whole block, `release` frees one.
+
+    Lanes beyond n or m in a vector's last row are stored as zero, whatever the stream carried.
+    A packet that ends early pulses `short`, one that does not end on its last beat pulses `long`;
+    either stops the loader until the next `start`. With `drain` an idle loader discards beats;
+    otherwise it takes none. One beat a cycle.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        rows = range(p.rows(p.max_dimension))
+        super().__init__(
+            {
+                "input": In(stream.Signature(beat_layout(p))),
+                "start": In(1),
+                "drain": In(1),
+                "load": In(1),
+                "n": In(range(p.max_n + 1)),
+                "m": In(range(p.max_m + 1)),
+                "rows_n": In(range(p.rows(p.max_n) + 1)),
+                "rows_m": In(range(p.rows(p.max_m) + 1)),
+                "ranks": In(range(p.columns + 1)),
+                "block": In(range(p.max_block + 1)),
+                "last": In(range(p.max_block + 1)),
+                "blocks": In(BLOCK_BITS),
+                "release": In(2),
+                "full": Out(2),
+                "state_loaded": Out(1),
+                "short": Out(1),
+                "long": Out(1),
+                "buffer_write": Out(1),
+                "buffer_address": Out(range(2 * p.buffer_rows)),
+                "factor_write": Out(1),
+                "factor_delta": Out(1),
+                "factor_row": Out(rows),
+                "factor_column": Out(range(max(2, p.columns))),
+                "write_data": Out(word_row(p)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """A row counter within a vector, and a count of vectors within the packet."""
+        m = Module()
+        p = self.parameters
+        lane_bits = ceil_log2(p.lanes)
+        row = Signal.like(self.factor_row)
+        errors = Signal()  # the vector in hand belongs to the error side
+        vector = Signal(range(p.max_block + 1))  # sample or rank
+        bank = Signal()
+        address = Signal(range(p.buffer_rows))
+        blocks_left = Signal(BLOCK_BITS)
+        samples = Signal.like(self.block)
+        state = Signal(_State)
+
+        row_end = row + 1 == Mux(errors, self.rows_m, self.rows_n)
+        remaining = Mux(errors, self.m, self.n)[:lane_bits]
+        for lane in range(p.lanes):
+            beyond = row_end & (remaining != 0) & (remaining <= lane)
+            m.d.comb += self.write_data[lane].eq(Mux(beyond, 0, self.input.payload.words[lane]))
+        m.d.comb += [
+            self.factor_row.eq(row),
+            self.factor_column.eq(vector),
+            self.factor_delta.eq(errors),
+            self.buffer_address.eq(Cat(address, bank)),
+            samples.eq(Mux(blocks_left == 1, self.last, self.block)),
+        ]
+        m.d.sync += [self.short.eq(0), self.long.eq(0), self.full.eq(self.full & ~self.release)]
+        beat = self.input.valid & self.input.ready
+
+        def check_length(end: Value) -> None:
+            """Stop at a packet that is too short or too long."""
+            with m.If(self.input.payload.last != end):
+                m.d.sync += [self.short.eq(~end), self.long.eq(end), state.eq(_State.IDLE)]
+
+        def begin_packet() -> None:
+            m.d.sync += [row.eq(0), errors.eq(0), vector.eq(0), address.eq(0)]
+
+        with m.Switch(state):
+            with m.Case(_State.IDLE):
+                m.d.comb += self.input.ready.eq(self.drain)
+            with m.Case(_State.STATE):
+                m.d.comb += [self.input.ready.eq(1), self.factor_write.eq(beat)]
+                with m.If(beat):
+                    m.d.sync += row.eq(row + 1)
+                    vector_end = vector + 1 == self.ranks
+                    with m.If(row_end):
+                        m.d.sync += [row.eq(0), vector.eq(vector + 1)]
+                        with m.If(vector_end):
+                            m.d.sync += [vector.eq(0), errors.eq(1)]
+                    end = row_end & vector_end & errors
+                    with m.If(end):
+                        begin_packet()
+                        m.d.sync += self.state_loaded.eq(1)
+                        m.d.sync += state.eq(_State.BLOCK)
+                    check_length(end)
+            with m.Case(_State.BLOCK):
+                with m.If(blocks_left == 0):
+                    m.d.sync += state.eq(_State.IDLE)
+                with m.Elif(~self.full.bit_select(bank, 1)):
+                    m.d.comb += [self.input.ready.eq(1), self.buffer_write.eq(beat)]
+                    with m.If(beat):
+                        m.d.sync += [row.eq(row + 1), address.eq(address + 1)]
+                        with m.If(row_end):
+                            m.d.sync += [row.eq(0), errors.eq(~errors)]
+                            with m.If(errors):
+                                m.d.sync += vector.eq(vector + 1)
+                        end = row_end & errors & (vector + 1 == samples)
+                        with m.If(end):
+                            begin_packet()
+                            m.d.sync += [
+                                self.full.bit_select(bank, 1).eq(1),
+                                bank.eq(~bank),
+                                blocks_left.eq(blocks_left - 1),
+                            ]
+                        check_length(end)
+        with m.If(self.start):
+            begin_packet()
+            m.d.sync += [
+                state.eq(Mux(self.load, _State.STATE, _State.BLOCK)),
+                blocks_left.eq(self.blocks),
+                bank.eq(0),
+                self.full.eq(0),
+                self.state_loaded.eq(~self.load),
+            ]
+        return m
