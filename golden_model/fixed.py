@@ -67,7 +67,7 @@ class _Side:
     """One factor, a row of words a rank, and the norms of its ranks."""
 
     def __init__(self, words: Words) -> None:
-        self.words = np.ascontiguousarray(words.T)
+        self.words = words.T.copy()
         self.inverse = [0.0] * len(self.words)
         self.norm = [0.0] * len(self.words)
         for c, square in enumerate(np.sum(self.words * self.words, axis=1).tolist()):
