@@ -1,0 +1,141 @@
+"""Where weights live and how they descend: exactly in float, or by pulses in a crossbar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from golden_model import scalar
+from golden_model.crossbar import Crossbar, update_rate
+from golden_model.layers import WeightLayer
+from golden_model.optimizers import WordFactors
+from golden_model.parameters import Parameters
+from golden_model.sbpca import Array, Factors
+
+
+@dataclass
+class UpdateCounters:
+    """What the updates did, added up."""
+
+    pulses: int = 0
+    """Pulses on lines."""
+    clips: int = 0
+    """Column duties that clipped."""
+    coincidences: int = 0
+    """Coincidences of a row pulse and a column pulse."""
+    bounded: int = 0
+    """Coincidences without effect, because the device was at its bound."""
+
+    def add(self, other: UpdateCounters) -> None:
+        """Add `other` to these."""
+        self.pulses += other.pulses
+        self.clips += other.clips
+        self.coincidences += other.coincidences
+        self.bounded += other.bounded
+
+
+class WeightArray(Protocol):
+    """What training asks of the array behind a layer."""
+
+    def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
+        """Change the layer's weights by about -`rate` * `gradient`; `seed` draws what is random."""
+        ...
+
+    def state(self) -> dict[str, Array]:
+        """The weights as named arrays, for a checkpoint."""
+        ...
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Continue from arrays that `state` returned."""
+        ...
+
+
+class IdealArray:
+    """Weights in floating point, changed by exactly the gradient or its factors."""
+
+    def __init__(self, layer: WeightLayer) -> None:
+        """The weights of `layer` as they are."""
+        self._layer = layer
+
+    def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
+        """See `WeightArray`."""
+        if isinstance(gradient, Factors):
+            change = (gradient.delta * (rate * gradient.weight)) @ gradient.x.T
+        else:
+            change = rate * gradient
+        self._layer.weights -= change.astype(self._layer.weights.dtype, copy=False)
+        return UpdateCounters()
+
+    def state(self) -> dict[str, Array]:
+        """See `WeightArray`."""
+        return {"weights": self._layer.weights.copy()}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """See `WeightArray`."""
+        self._layer.weights[:] = arrays["weights"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """The devices of a pulsed array."""
+
+    states: int = 1024
+    """Conductance states of a device."""
+    weight_range: float = 6.0
+    """Largest weight, in standard deviations of the layer's initial weights."""
+    scrambled: bool = True
+    """Pulses are scrambled low-discrepancy ones, otherwise stochastic ones."""
+
+
+class PulsedArray:
+    """Weights in crossbar tiles, changed by the drivers' pulses.
+
+    The layer computes with the weights read from the crossbar after every update. The crossbar's
+    range is a multiple of the standard deviation of the layer's initial weights, sqrt(2 / inputs).
+    """
+
+    def __init__(self, parameters: Parameters, layer: WeightLayer, device: Device) -> None:
+        """Program the weights of `layer` into tiles; they become the nearest states."""
+        m, n = layer.weights.shape
+        self._parameters = parameters
+        self._layer = layer
+        self._scrambled = device.scrambled
+        weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
+        self._crossbar = Crossbar(parameters, m, n, weight_range, device.states)
+        self._crossbar.program(layer.weights)
+        self._read()
+
+    def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
+        """See `WeightArray`. Raises TypeError for a gradient that no driver can apply."""
+        if not isinstance(gradient, WordFactors):
+            raise TypeError(
+                "a crossbar is updated by the words of fixed-point SBPCA, not by "
+                f"{type(gradient).__name__}"
+            )
+        steps = update_rate(rate, gradient.exponent, gradient.weighed, self._crossbar.device_step)
+        report = self._crossbar.update(
+            gradient.x,
+            gradient.delta,
+            [scalar.multiply(scale, steps) for scale in gradient.scale.tolist()],
+            slots_min=0,
+            slots_max=self._parameters.max_slots.bit_length() - 1,
+            scrambled=self._scrambled,
+            seed=seed,
+        )
+        self._read()
+        return UpdateCounters(report.pulses, report.clips, report.coincidences, report.bounded)
+
+    def state(self) -> dict[str, Array]:
+        """See `WeightArray`."""
+        return dict(self._crossbar.state())
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """See `WeightArray`."""
+        self._crossbar.restore({"conductance": np.asarray(arrays["conductance"], np.float32)})
+        self._read()
+
+    def _read(self) -> None:
+        self._layer.weights[:] = self._crossbar.weights

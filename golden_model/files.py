@@ -1,0 +1,43 @@
+"""Files that are either written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, that takes the place of `path` when the block ends without an exception.
+
+    Until then `path` stays as it is; after an exception nothing is left of the new file.
+    """
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield file
+            file.close()
+            os.chmod(file.name, 0o666 & ~_umask())
+            os.replace(file.name, path)
+        except BaseException:
+            file.close()
+            os.unlink(file.name)
+            raise
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write `values` to `path` as JSON; raises ValueError for numbers that JSON has not."""
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def _umask() -> int:
+    """The permissions that new files must not have, which only setting them tells."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,191 @@
+"""Optimisers: how the samples of a batch become the gradient by which a layer's weights descend.
+
+`Mbgd` (mini-batch gradient descent) computes the gradient itself; `FloatOptimizer` and
+`FixedOptimizer` have SBPCA stream it into k outer products, in floating point and in the
+accelerator's integers. All give the gradient of the mean loss over the batch's images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden_model.fixed import FixedSbpca
+from golden_model.formats import Words
+from golden_model.parameters import Parameters
+from golden_model.sbpca import Array, Factors, FloatSbpca
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How the accelerator treats one layer."""
+
+    name: str
+    """The layer's name."""
+    m: int
+    """Outputs: columns of the crossbar."""
+    n: int
+    """Inputs, the constant of the bias among them: rows of the crossbar."""
+    positions: int
+    """Samples an image."""
+    rank: int
+    """Outer products of an update."""
+    block: int
+    """Samples a block."""
+
+
+@dataclass
+class WordFactors(Factors):
+    """Factors from the accelerator.
+
+    The gradient is 2**exponent / weighed * sum_c scale_c delta_c x_c^T, so
+    weight_c = 2**exponent / weighed * scale_c.
+    """
+
+    delta: Words
+    """Error factors, m x k words."""
+    x: Words
+    """Activation factors, n x k words."""
+    scale: NDArray[np.float64]
+    """tau of each rank, k scalars."""
+    exponent: int
+    """Exponents of the activation and the error words, added up."""
+    weighed: float
+    """Samples that the factors stand for, over samples an image."""
+
+
+class Optimizer(Protocol):
+    """What training asks of an optimiser."""
+
+    @property
+    def saturations(self) -> int:
+        """Words saturated so far in the accelerator's arithmetic."""
+        ...
+
+    def gradient(
+        self, layer: int, activations: Array, errors: Array, images: int
+    ) -> Array | Factors:
+        """Gradient of the mean loss over `images`, an m x n matrix or its factors.
+
+        `activations` (samples x n) and `errors` (samples x m) are those of weight layer `layer`,
+        a whole number of samples an image.
+        """
+        ...
+
+    def state(self) -> dict[str, Array]:
+        """What is carried from batch to batch, as named arrays for a checkpoint."""
+        ...
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Continue from arrays that `state` returned."""
+        ...
+
+
+class Mbgd:
+    """Mini-batch gradient descent: the gradient itself, D^T A / images. Carries nothing."""
+
+    saturations = 0
+
+    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Array:
+        """See `Optimizer`."""
+        return (errors.T @ activations) / images
+
+    def state(self) -> dict[str, Array]:
+        """See `Optimizer`."""
+        return {}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """See `Optimizer`."""
+
+
+class _Factoriser(Protocol):
+    """What `FloatSbpca` and `FixedSbpca` share."""
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, arrays: dict[str, Any]) -> None: ...
+
+
+class _Sbpca:
+    """What both arithmetics share: a factoriser a layer, each with its own seed."""
+
+    def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[_Factoriser]) -> None:
+        self._plans = plans
+        self._layers = layers
+
+    def state(self) -> dict[str, Array]:
+        """See `Optimizer`: each array of a layer's state, named "LAYER/ARRAY"."""
+        return {
+            f"{plan.name}/{name}": array
+            for plan, layer in zip(self._plans, self._layers, strict=True)
+            for name, array in layer.state().items()
+        }
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """See `Optimizer`."""
+        for plan, layer in zip(self._plans, self._layers, strict=True):
+            names = layer.state()
+            layer.restore({name: arrays[f"{plan.name}/{name}"] for name in names})
+
+
+class FloatOptimizer(_Sbpca):
+    """SBPCA in floating point, in the precision of the samples."""
+
+    saturations = 0
+
+    def __init__(self, plans: Sequence[LayerPlan], seed: int) -> None:
+        """One factoriser for each of `plans`, in the order of the network's weight layers."""
+        self._factorisers = [
+            FloatSbpca(plan.m, plan.n, plan.rank, seed + index) for index, plan in enumerate(plans)
+        ]
+        super().__init__(plans, self._factorisers)
+
+    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
+        """See `Optimizer`."""
+        factors = self._factorisers[layer].factorise(activations, errors, self._plans[layer].block)
+        samples_an_image = len(activations) // images
+        return Factors(factors.delta, factors.weight * samples_an_image, factors.x)
+
+
+class FixedOptimizer(_Sbpca):
+    """SBPCA in the accelerator's integers: samples quantised as they enter, the rest to the bit."""
+
+    def __init__(self, parameters: Parameters, plans: Sequence[LayerPlan], seed: int) -> None:
+        """One factoriser for each of `plans`, in the order of the network's weight layers.
+
+        Raises ValueError for a layer that `parameters` cannot hold.
+        """
+        self._word = parameters.word
+        self._factorisers = [
+            FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index)
+            for index, plan in enumerate(plans)
+        ]
+        super().__init__(plans, self._factorisers)
+
+    @property
+    def saturations(self) -> int:
+        """See `Optimizer`."""
+        return sum(layer.saturations for layer in self._factorisers)
+
+    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> WordFactors:
+        """See `Optimizer`. Raises ValueError for samples that are not finite."""
+        samples = len(activations)
+        block = min(self._plans[layer].block, samples)
+        a, a_exponent = self._word.quantise(activations)
+        d, d_exponent = self._word.quantise(errors)
+        exponent = a_exponent + d_exponent
+        factoriser = self._factorisers[layer]
+        factors = factoriser.factorise_words(a, d, exponent, block)
+        samples_an_image = samples // images
+        return WordFactors(
+            factors.delta,
+            factors.weight * samples_an_image,
+            factors.x,
+            factoriser.scale,
+            exponent,
+            (block + samples) / samples_an_image,
+        )

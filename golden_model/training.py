@@ -1,0 +1,307 @@
+"""Training: batches through network, optimiser and array; checkpoints, results and samples.
+
+Everything random in an epoch is drawn from the seed and the numbers of epoch and step, so a resumed
+run computes the same bits as one that was never interrupted (on one machine: the order in which a
+BLAS library sums may differ on another).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden_model import checkpoints, network
+from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
+from golden_model.datasets import Dataset
+from golden_model.files import write_json
+from golden_model.layers import Array
+from golden_model.optimizers import FixedOptimizer, FloatOptimizer, Mbgd, Optimizer
+from golden_model.training_settings import TrainingError, TrainingSettings
+
+EVALUATION_BATCH = 64
+"""Images at once when testing: few enough for a processor's cache."""
+
+EXTENDABLE = ("epochs",)
+"""Settings that a resumed run may change."""
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training run is."""
+
+    epoch: int
+    """Epoch under way, from 1."""
+    images: int
+    """Images trained in this epoch."""
+    total: int
+    """Images of an epoch."""
+    loss: float
+    """Mean loss of this epoch so far."""
+
+
+@dataclass(frozen=True)
+class LayerSample:
+    """What one batch streams into the accelerator for one layer."""
+
+    name: str
+    """The layer's name."""
+    activations: Array
+    """Samples x n."""
+    errors: Array
+    """Samples x m."""
+    images: int
+    """Images of the batch."""
+    rank: int
+    """Rank of the layer's factors."""
+    block: int
+    """Samples a block."""
+
+
+class Trainer:
+    """A network with its optimiser and arrays, as `settings` have them."""
+
+    def __init__(
+        self, settings: TrainingSettings, shape: tuple[int, int, int], classes: int
+    ) -> None:
+        """Start for images of `shape` (C, H, W); raises `TrainingError` if a layer does not fit."""
+        self.settings = settings
+        self.network = network.build(settings.network, shape, classes, settings.seed)
+        layers = self.network.weight_layers
+        self.plans = settings.plan(layers)
+        self.optimizer = self._optimizer()
+        self.arrays: list[WeightArray] = [
+            PulsedArray(settings.parameters, layer, settings.device)
+            if settings.array == "pulsed"
+            else IdealArray(layer)
+            for layer in layers
+        ]
+        self.counters = UpdateCounters()
+
+    def _optimizer(self) -> Optimizer:
+        if self.settings.optimizer == "mbgd":
+            return Mbgd()
+        if self.settings.arithmetic == "float":
+            return FloatOptimizer(self.plans, self.settings.seed)
+        return FixedOptimizer(self.settings.parameters, self.plans, self.settings.seed)
+
+    def step(self, images: Array, labels: Labels, seed: int = 0) -> float:
+        """Train with one batch; returns its mean loss. `seed` draws what is random in pulses.
+
+        Raises `TrainingError` when the loss or the gradient is no longer finite.
+        """
+        loss = self.network.backpropagate(images, labels)
+        if not math.isfinite(loss):
+            raise TrainingError(f"the loss became {loss}: {self._remedy()}")
+        for index, (layer, array) in enumerate(
+            zip(self.network.weight_layers, self.arrays, strict=True)
+        ):
+            try:
+                gradient = self.optimizer.gradient(
+                    index, layer.activations, layer.errors, len(labels)
+                )
+            except ValueError as error:
+                raise TrainingError(f"layer {layer.name}: {error}; {self._remedy()}") from error
+            update_seed = (seed * len(self.arrays) + index) & 0xFFFFFFFF
+            self.counters.add(array.descend(gradient, self.settings.learning_rate, update_seed))
+        return loss
+
+    def _remedy(self) -> str:
+        return (
+            "the training diverged; lower the learning rate "
+            f"(now {self.settings.learning_rate:g}) or raise the batch (now {self.settings.batch})"
+        )
+
+    def state(self) -> dict[str, Array]:
+        """Everything that training changes, as named arrays."""
+        arrays = {f"optimizer/{name}": array for name, array in self.optimizer.state().items()}
+        for plan, weights in zip(self.plans, self.arrays, strict=True):
+            arrays |= {f"array/{plan.name}/{name}": a for name, a in weights.state().items()}
+        return arrays
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Continue from arrays that `state` returned."""
+        self.optimizer.restore(_below("optimizer/", arrays))
+        for plan, weights in zip(self.plans, self.arrays, strict=True):
+            weights.restore(_below(f"array/{plan.name}/", arrays))
+
+
+def _below(prefix: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays whose names start with `prefix`, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def batches(
+    settings: TrainingSettings, dataset: Dataset, epoch: int
+) -> Iterator[tuple[Array, Labels]]:
+    """Images and labels of each batch of `epoch`, in that epoch's random order."""
+    count = training_images(settings, dataset)
+    order = np.random.default_rng([settings.seed, epoch]).permutation(count)
+    for start in range(0, count, settings.batch):
+        chosen = order[start : start + settings.batch]
+        yield dataset.train_images[chosen], dataset.train_labels[chosen]
+
+
+def training_images(settings: TrainingSettings, dataset: Dataset) -> int:
+    """Images of an epoch."""
+    return min(len(dataset.train_labels), settings.train_limit or len(dataset.train_labels))
+
+
+def train(
+    settings: TrainingSettings,
+    dataset: Dataset,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    results: Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train as `settings` say, and return the results, which JSON can hold.
+
+    After every epoch the state goes to `checkpoint` and the results to `results`, each written
+    whole or not at all. With `resume` the run continues from `checkpoint`.
+
+    Raises `TrainingError` if the settings do not fit the data or the checkpoint, if a file cannot
+    be written, and when the training diverges; the files of the last whole epoch then remain.
+    """
+    trainer = Trainer(settings, dataset.shape, dataset.classes)
+    history: list[dict[str, Any]] = []
+    _check_files(checkpoint, resume, results)
+    if checkpoint is not None and resume:
+        history = _resume(trainer, checkpoint)
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        history.append(_epoch(trainer, dataset, epoch, progress))
+        if checkpoint is not None:
+            description = {"settings": settings.as_dict(), "history": history}
+            checkpoints.save(checkpoint, trainer.state(), description)
+        if results is not None:
+            write_json(results, summary(trainer, history))
+    result = summary(trainer, history)
+    if results is not None:
+        write_json(results, result)
+    return result
+
+
+def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The results after the epochs in `history`: the last one's, sums, plans and settings."""
+    sums = ("saturations", "pulses", "clips", "coincidences", "bounded")
+    return {
+        "test_accuracy": history[-1]["test_accuracy"],
+        "train_loss": history[-1]["train_loss"],
+        "images_per_second": sum(epoch["images"] for epoch in history)
+        / sum(epoch["seconds"] for epoch in history),
+        **{name: sum(epoch[name] for epoch in history) for name in sums},
+        "layers": [asdict(plan) for plan in trainer.plans],
+        "settings": trainer.settings.as_dict(),
+        "history": history,
+    }
+
+
+def capture(settings: TrainingSettings, dataset: Dataset, steps: int) -> list[LayerSample]:
+    """Activations and errors of every weight layer for one batch, after training `steps` batches.
+
+    Raises `TrainingError` if an epoch has no more than `steps` batches.
+    """
+    trainer = Trainer(settings, dataset.shape, dataset.classes)
+    for step, (images, labels) in enumerate(batches(settings, dataset, epoch=1)):
+        if step == steps:
+            trainer.network.backpropagate(images, labels)
+            return [
+                LayerSample(
+                    plan.name,
+                    layer.activations.copy(),
+                    layer.errors.copy(),
+                    len(labels),
+                    plan.rank,
+                    plan.block,
+                )
+                for plan, layer in zip(trainer.plans, trainer.network.weight_layers, strict=True)
+            ]
+        trainer.step(images, labels, step)
+    raise TrainingError(
+        f"cannot capture a batch after {steps} batches: an epoch has {step + 1}; "
+        "capture earlier or lower the batch size"
+    )
+
+
+def _epoch(
+    trainer: Trainer, dataset: Dataset, epoch: int, progress: Callable[[Progress], None]
+) -> dict[str, Any]:
+    """Train for one epoch and test; returns its line of the history."""
+    settings = trainer.settings
+    total = training_images(settings, dataset)
+    steps_an_epoch = -(-total // settings.batch)
+    images, loss = 0, 0.0
+    saturations, trainer.counters = trainer.optimizer.saturations, UpdateCounters()
+    start = time.perf_counter()
+    for step, (batch, labels) in enumerate(batches(settings, dataset, epoch)):
+        seed = settings.seed + (epoch - 1) * steps_an_epoch + step
+        loss += trainer.step(batch, labels, seed) * len(labels)
+        images += len(labels)
+        progress(Progress(epoch, images, total, loss / images))
+    seconds = time.perf_counter() - start
+    accuracy = trainer.network.accuracy(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
+    return {
+        "epoch": epoch,
+        "test_accuracy": accuracy,
+        "train_loss": loss / images,
+        "images": images,
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "saturations": trainer.optimizer.saturations - saturations,
+        **asdict(trainer.counters),
+    }
+
+
+def _check_files(checkpoint: Path | None, resume: bool, results: Path | None) -> None:
+    """Raise `TrainingError` now rather than after an epoch for files that cannot be written."""
+    for path in (checkpoint, results):
+        if path is not None and not path.parent.is_dir():
+            raise TrainingError(f"cannot write {path}: there is no folder {path.parent}")
+        if path is not None and path.is_dir():
+            raise TrainingError(f"cannot write {path}: it is a folder")
+    if resume and checkpoint is None:
+        raise TrainingError("resume needs the checkpoint to resume from")
+    if checkpoint is not None and checkpoint.exists() and not resume:
+        raise TrainingError(
+            f"checkpoint {checkpoint} exists: resume from it, remove it, or name another"
+        )
+
+
+def _resume(trainer: Trainer, checkpoint: Path) -> list[dict[str, Any]]:
+    """Restore `trainer` from `checkpoint`; returns the history so far.
+
+    Raises `TrainingError` if the checkpoint is of other settings or of more epochs.
+    """
+    arrays, description = checkpoints.load(checkpoint)
+    wanted, saved = trainer.settings.as_dict(), description["settings"]
+    differences = [
+        f"{name} = {saved.get(name)!r} there, {wanted[name]!r} here"
+        for name in wanted
+        if name not in EXTENDABLE and saved.get(name) != wanted[name]
+    ]
+    if differences:
+        raise TrainingError(
+            f"checkpoint {checkpoint} is of another run: {'; '.join(differences)}. "
+            "Give the same settings, or another checkpoint"
+        )
+    history: list[dict[str, Any]] = description["history"]
+    if len(history) > trainer.settings.epochs:
+        raise TrainingError(
+            f"checkpoint {checkpoint} is {len(history)} epochs old, past the "
+            f"{trainer.settings.epochs} asked for: ask for more epochs"
+        )
+    trainer.restore(arrays)
+    return history

@@ -1,0 +1,131 @@
+"""What defines a training run, validated; and what follows from it for each layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from golden_model.arrays import Device
+from golden_model.crossbar import MAX_STATES
+from golden_model.datasets import DATASETS
+from golden_model.layers import WeightLayer
+from golden_model.network import NETWORKS
+from golden_model.optimizers import LayerPlan
+from golden_model.parameters import Parameters
+
+OPTIMIZERS = ("mbgd", "sbpca")
+ARITHMETICS = ("float", "fixed")
+ARRAYS = ("ideal", "pulsed")
+
+
+class TrainingError(ValueError):
+    """A training run cannot be done as asked, or diverged."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that the result of a training run depends on. Immutable; validated.
+
+    Raises `TrainingError` for a value that is not allowed.
+    """
+
+    dataset: str = "fashion-mnist"
+    """Name of the data set."""
+    network: str = "cnn"
+    """Name of the network."""
+    optimizer: str = "sbpca"
+    """`mbgd`, mini-batch gradient descent, or `sbpca`."""
+    rank: int = 4
+    """Outer products of an update (sbpca); a layer's rank is min(rank, m, n)."""
+    block: int = 8
+    """Images a block (sbpca), cut for each layer to what the block buffer holds."""
+    arithmetic: str = "fixed"
+    """`float`, or `fixed` for the accelerator's integers (sbpca)."""
+    array: str = "ideal"
+    """`ideal`, weights in float, or `pulsed`, weights in a crossbar (sbpca in fixed)."""
+    parameters: Parameters = field(default_factory=Parameters)
+    """The accelerator."""
+    device: Device = field(default_factory=Device)
+    """The crossbar's devices and pulses."""
+    epochs: int = 1
+    """Passes over the training images."""
+    batch: int = 64
+    """Images an update."""
+    learning_rate: float = 0.1
+    """Step along the gradient of the mean loss."""
+    seed: int = 0
+    """Determines initial weights, initial factors, the order of the images and random pulses."""
+    train_limit: int | None = None
+    """Train with the first so many images only."""
+
+    def __post_init__(self) -> None:
+        self._check_choice("dataset", DATASETS)
+        self._check_choice("network", NETWORKS)
+        self._check_choice("optimizer", OPTIMIZERS)
+        self._check_choice("arithmetic", ARITHMETICS)
+        self._check_choice("array", ARRAYS)
+        for name, low in (("rank", 1), ("block", 1), ("epochs", 1), ("batch", 1), ("seed", 0)):
+            self._check_integer(name, getattr(self, name), low)
+        if self.train_limit is not None:
+            self._check_integer("train_limit", self.train_limit, 1)
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise TrainingError(
+                f"learning_rate = {self.learning_rate} must be a finite number above 0"
+            )
+        if not 2 <= self.device.states <= MAX_STATES:
+            raise TrainingError(
+                f"device states = {self.device.states} must be from 2 to {MAX_STATES}"
+            )
+        if not (math.isfinite(self.device.weight_range) and self.device.weight_range > 0):
+            raise TrainingError(
+                f"device weight_range = {self.device.weight_range} must be a finite number above 0"
+            )
+        if self.array == "pulsed" and (self.optimizer, self.arithmetic) != ("sbpca", "fixed"):
+            raise TrainingError(
+                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed: the drivers "
+                "apply the accelerator's words, an array cannot take a whole gradient at once"
+            )
+
+    def _check_choice(self, name: str, choices: Sequence[str]) -> None:
+        if getattr(self, name) not in choices:
+            raise TrainingError(
+                f"{name} = {getattr(self, name)!r} is unknown; choose one of: {', '.join(choices)}"
+            )
+
+    @staticmethod
+    def _check_integer(name: str, value: object, low: int) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise TrainingError(f"{name} = {value!r} must be an integer of at least {low}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings by name, those of accelerator and devices nested."""
+        return asdict(self)
+
+    def plan(self, layers: Sequence[WeightLayer]) -> list[LayerPlan]:
+        """Rank and block of each of `layers`.
+
+        Float has the blocks of fixed, so that both are compared on equal terms. Raises
+        `TrainingError` for a layer that the accelerator cannot hold.
+        """
+        plans = []
+        for layer in layers:
+            m, n = layer.weights.shape
+            parameters = self.parameters
+            if self.optimizer == "sbpca" and (m > parameters.max_m or n > parameters.max_n):
+                raise TrainingError(
+                    f"layer {layer.name} of {m} x {n} weights exceeds the accelerator's max_m x "
+                    f"max_n = {parameters.max_m} x {parameters.max_n}: take a larger preset, "
+                    "raise max_m and max_n, or train a smaller network"
+                )
+            block = min(self.block * layer.positions, parameters.block_limit(m, n))
+            plans.append(LayerPlan(layer.name, m, n, layer.positions, min(self.rank, m, n), block))
+        return plans
+
+
+def with_width(parameters: Parameters, width: int) -> Parameters:
+    """`parameters` with words of `width` bits, and no more slots than its duties can tell apart."""
+    if width < 1:
+        return replace(parameters, width=width)  # raises with the range that is allowed
+    return replace(parameters, width=width, max_slots=min(parameters.max_slots, 1 << (width - 1)))
