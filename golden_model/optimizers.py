@@ -182,9 +182,9 @@ class FixedOptimizer(_Sbpca):
         factors = factoriser.factorise_words(a, d, exponent, block)
         samples_an_image = samples // images
         return WordFactors(
-            factors.delta,
+            factoriser.words.delta,
             factors.weight * samples_an_image,
-            factors.x,
+            factoriser.words.x,
             factoriser.scale,
             exponent,
             (block + samples) / samples_an_image,

@@ -98,7 +98,8 @@ class Trainer:
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
-        loss = self.network.backpropagate(images, labels)
+        with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
+            loss = self.network.backpropagate(images, labels)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}: {self._remedy()}")
         for index, (layer, array) in enumerate(
