@@ -1,0 +1,179 @@
+"""The accelerator: registers, core and line drivers behind their ports."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Member, Out
+
+from golden_model.parameters import Parameters
+from hdl.axi import connect_flat, flat_members, lite_signature, stream_signature
+from hdl.core import Core
+from hdl.register_file import RegisterFile
+from hdl.registers import RegisterMap
+from hdl.update import UpdateDriver
+
+PORTS = {
+    "clk": "Clock; everything is synchronous to its rising edge.",
+    "rst": "Synchronous reset, active high; lines are idle in the next cycle.",
+    "s_axil": "AXI4-Lite subordinate: registers (registers.md).",
+    "s_axis": "AXI4-Stream receiver: state and block packets, a row of words a beat.",
+    "m_axis": "AXI4-Stream transmitter: state packets.",
+    "rows_positive": "Row lines of the tile driven with positive polarity in this slot.",
+    "rows_negative": "Row lines of the tile driven with negative polarity in this slot.",
+    "columns_positive": "Column lines driven with positive polarity in this slot.",
+    "columns_negative": "Column lines driven with negative polarity in this slot.",
+    "slot_valid": "The lines carry a slot of an update; otherwise all are idle.",
+    "tile_row": "Row of tiles that the lines belong to.",
+    "tile_column": "Column of tiles that the lines belong to.",
+    "rank": "Rank that the slot belongs to.",
+}
+"""Meaning of each port, or of all ports with the prefix."""
+
+_PINS = (
+    "rows_positive",
+    "rows_negative",
+    "columns_positive",
+    "columns_negative",
+    "slot_valid",
+    "tile_row",
+    "tile_column",
+    "rank",
+)
+
+
+class Accelerator(wiring.Component):
+    """The whole accelerator of `parameters`, with flat ports named as in `PORTS`.
+
+    Words on the streams take `Parameters.stream_word_bytes` bytes each, lane 0 in the lowest; on
+    the way out they are sign-extended, on the way in higher bits are ignored.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = p = parameters
+        self._update = UpdateDriver(p)
+        lite = lite_signature(RegisterMap.of(p).address_bits)
+        stream = stream_signature(p.stream_bytes)
+        pins: dict[str, Member] = {
+            name: Out(self._update.signature.members[name].shape) for name in _PINS
+        }
+        super().__init__(
+            flat_members("s_axil", lite.flip())
+            | flat_members("s_axis", stream.flip())
+            | flat_members("m_axis", stream)
+            | pins
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect registers, core and update driver; collect errors."""
+        m = Module()
+        p = self.parameters
+        m.submodules.registers = registers = RegisterFile(p)
+        m.submodules.core = core = Core(p)
+        m.submodules.update = update = self._update
+        connect_flat(m, self, "s_axil", registers.bus)
+
+        # Streams: words in containers of whole bytes
+        container = 8 * p.stream_word_bytes
+        for lane in range(p.lanes):
+            low = lane * container
+            out = core.output.payload.words[lane]
+            m.d.comb += [
+                core.input.payload.words[lane].eq(self.s_axis_tdata[low : low + p.width]),
+                self.m_axis_tdata[low : low + container].eq(out),
+            ]
+        m.d.comb += [
+            core.input.payload.last.eq(self.s_axis_tlast),
+            core.input.valid.eq(self.s_axis_tvalid),
+            self.s_axis_tready.eq(core.input.ready),
+            self.m_axis_tlast.eq(core.output.payload.last),
+            self.m_axis_tvalid.eq(core.output.valid),
+            core.output.ready.eq(self.m_axis_tready),
+        ]
+
+        # Settings
+        slots_min, slots_max = registers.slots_min_log2, registers.slots_max_log2
+        most = p.max_slots.bit_length() - 1
+        m.d.comb += core.slots_valid.eq((slots_min <= slots_max) & (slots_max <= most))
+        for name in ("m", "n", "k", "block", "blocks", "last"):
+            m.d.comb += getattr(core, name).eq(getattr(registers, name))
+        for name in ("load", "store", "update"):
+            m.d.comb += getattr(core, name).eq(getattr(registers, f"mode_{name}"))
+        for name in ("m", "n", "k", "seed"):
+            m.d.comb += getattr(update, name).eq(getattr(registers, name))
+        m.d.comb += [
+            update.slots_min.eq(slots_min),
+            update.slots_max.eq(slots_max),
+            update.scrambled.eq(registers.mode_scrambled),
+            core.carry.significand.eq(registers.carry_significand),
+            core.carry.exponent.eq(registers.carry_exponent),
+            core.rate.significand.eq(registers.rate_significand),
+            core.rate.exponent.eq(registers.rate_exponent),
+            registers.weight_significand_write.eq(core.finished),
+            registers.weight_exponent_write.eq(core.finished),
+        ]
+        for c in range(p.columns):
+            m.d.comb += [
+                core.host_weight[c].significand.eq(registers.weight_significand[c]),
+                core.host_weight[c].exponent.eq(registers.weight_exponent[c]),
+                registers.weight_significand_next[c].eq(core.weight[c].significand),
+                registers.weight_exponent_next[c].eq(core.weight[c].exponent),
+                registers.scale_significand[c].eq(core.scale[c].significand),
+                registers.scale_exponent[c].eq(core.scale[c].exponent),
+            ]
+
+        # Commands, status and errors
+        busy = core.busy
+        starting = registers.control_start & ~busy
+        done = Signal()
+        with m.If(starting):
+            m.d.sync += done.eq(0)
+        with m.Elif(core.finished):
+            m.d.sync += done.eq(1)
+        aborting = registers.control_abort & busy
+        malformed = core.packet_short | core.packet_long
+        errors = [field.name for field in registers.map["ERROR"].fields]
+        m.d.comb += [
+            core.start.eq(starting),
+            core.abort.eq(aborting),
+            core.drain.eq(
+                ~busy
+                & (
+                    registers.error_packet_short
+                    | registers.error_packet_long
+                    | registers.error_aborted
+                )
+            ),
+            registers.busy.eq(busy),
+            registers.status_busy.eq(busy),
+            registers.status_done.eq(done),
+            registers.status_error.eq(
+                Cat(getattr(registers, f"error_{name}") for name in errors).any()
+            ),
+            registers.status_phase.eq(core.phase),
+            registers.error_dimensions_set.eq(core.refused),
+            registers.error_start_busy_set.eq(registers.control_start & busy),
+            registers.error_packet_short_set.eq(core.packet_short),
+            registers.error_packet_long_set.eq(core.packet_long),
+            registers.error_aborted_set.eq(aborting),
+            registers.error_write_set.eq(registers.bad_write),
+            registers.cycles.eq(core.cycles),
+            registers.multiply_cycles.eq(core.multiply_cycles),
+            registers.saturations.eq(core.saturations),
+            registers.clips.eq(update.clips),
+            registers.pulses.eq(update.pulses),
+            registers.slots_used.eq(update.slots),
+        ]
+
+        # Update driver
+        kappa = core.update_scale[update.rank]
+        m.d.comb += [
+            update.start.eq(core.update_start),
+            update.abort.eq(aborting | malformed),
+            core.update_done.eq(update.done),
+            update.kappa.eq(kappa),
+            core.fetch_delta.eq(update.fetch_delta),
+            core.fetch_row.eq(update.fetch_row),
+            core.fetch_column.eq(update.fetch_column),
+            update.fetch_data.eq(core.fetch_data),
+        ]
+        m.d.comb += [getattr(self, name).eq(getattr(update, name)) for name in _PINS]
+        return m
