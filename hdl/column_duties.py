@@ -9,10 +9,8 @@ from amaranth.utils import bits_for, ceil_log2
 from golden_model.parameters import Parameters
 from golden_model.scalar import SIGNIFICAND_BITS
 from hdl import duty_scaler
+from hdl.datapath import FETCH_LATENCY
 from hdl.shapes import word_row
-
-FETCH_LATENCY = 2
-"""Clock cycles from a request to the factor memory to its row of words."""
 
 OVERHEAD = FETCH_LATENCY + duty_scaler.LATENCY + 1
 """Clock cycles of scaling a rank beyond one a lane of each of its rows."""

@@ -61,12 +61,12 @@ class DutyScaler(wiring.Component):
         """Magnitude; product; shift by bytes; shift by bits; rounding and clipping."""
         m = Module()
         valid = Signal(LATENCY)
-        negative = Signal(LATENCY)
+        negative = Signal(LATENCY - 1)
         m.d.sync += [
             valid.eq(Cat(self.valid, valid)),
             negative.eq(Cat(self.word > 0, negative)),
         ]
-        m.d.comb += [self.duty_valid.eq(valid[-1]), self.duty.negative.eq(negative[-1])]
+        m.d.comb += self.duty_valid.eq(valid[-1])
 
         factor = Signal(self._width)
         product = Signal(self._width + SIGNIFICAND_BITS)
@@ -96,6 +96,7 @@ class DutyScaler(wiring.Component):
         clipped = rounded > full
         m.d.sync += [
             self.duty.magnitude.eq(Mux(clipped, full, rounded)),
+            self.duty.negative.eq(negative[-1]),
             self.clipped.eq(clipped),
         ]
         return m

@@ -23,11 +23,19 @@ class PulseCounter(wiring.Component):
     """count = cycles in which a line was high, summed over all `lines`, since `clear`.
 
     Stays at its largest value instead of wrapping. Latency `latency(lines)` cycles.
+
+    Parameters
+    ----------
+    line_count : int
+        Number of lines.
+    count_bits : int
+        Bits of the counter.
     """
 
-    def __init__(self, count_lines: int) -> None:
-        self._lines = count_lines
-        super().__init__({"clear": In(1), "lines": In(count_lines), "count": Out(COUNTER_BITS)})
+    def __init__(self, line_count: int, count_bits: int = COUNTER_BITS) -> None:
+        self._lines = line_count
+        self._count_bits = count_bits
+        super().__init__({"clear": In(1), "lines": In(line_count), "count": Out(count_bits)})
 
     def elaborate(self, platform: object) -> Module:
         """A tree of sums, `FAN_IN` a stage, and the counter."""
@@ -44,7 +52,7 @@ class PulseCounter(wiring.Component):
                     m.d.sync += register.eq(0)
                 sums.append(register)
             level, depth = sums, depth + 1
-        total = Signal(COUNTER_BITS + 1)
+        total = Signal(self._count_bits + 1)
         m.d.comb += total.eq(self.count + level[0])
         with m.If(self.clear):
             m.d.sync += self.count.eq(0)

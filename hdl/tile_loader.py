@@ -1,0 +1,120 @@
+"""Walking over the tiles of a rank, and loading the duties of a tile's lines."""
+
+from amaranth import Cat, Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for, ceil_log2
+
+from golden_model.parameters import Parameters
+from golden_model.pulses import MASK_ROUNDS
+from hdl.column_duties import duty_row
+from hdl.datapath import FETCH_LATENCY
+from hdl.duty_scaler import magnitude
+from hdl.shapes import word_row
+
+
+def load_cycles(parameters: Parameters) -> int:
+    """Clock cycles that loading a tile takes: the longest of rows, columns and drawing masks.
+
+    The last row arrives in the cycle after, while the first slot is still on its way.
+    """
+    rows = parameters.tile_rows // parameters.lanes + FETCH_LATENCY - 1
+    return max(rows, parameters.tile_columns // parameters.lanes, MASK_ROUNDS)
+
+
+class TileLoader(wiring.Component):
+    """Loads tile after tile of n row lines and m column lines, tile rows outermost.
+
+    `first` goes to tile (0, 0), `next` to the one after the present. While `run` is high, for
+    `load_cycles` cycles up to `done`, it fetches the tile's words of X and reads its column duties,
+    a row of lanes each a cycle; `row_load` and `column_load` mark the rows of duties as they come
+    back, the row lines' `FETCH_LATENCY` cycles and the column lines' one cycle after the request.
+    A row line's duty is |x|, its polarity that of x. Words beyond n count as 0.
+
+    `tile_row` and `tile_column` tell the present tile, `last` that it is the rank's last one.
+    `abort` stops a load.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = p = parameters
+        super().__init__(
+            {
+                "m": In(bits_for(p.max_m)),
+                "n": In(bits_for(p.max_n)),
+                "first": In(1),
+                "next": In(1),
+                "run": In(1),
+                "abort": In(1),
+                "done": Out(1),
+                "last": Out(1),
+                "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
+                "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
+                "fetch_valid": Out(1),
+                "fetch_row": Out(bits_for(p.rows(p.max_n + p.tile_rows))),
+                "fetch_data": In(word_row(p)),
+                "read_row": Out(bits_for(p.rows(p.max_m + p.tile_columns))),
+                "row_load": Out(1),
+                "row_duties": Out(duty_row(p)),
+                "column_load": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """First rows of the present tile, a counter of requests, and the words that return."""
+        m = Module()
+        p = self._parameters
+        lane_bits = ceil_log2(p.lanes)
+        tile_rows, tile_columns = p.tile_rows // p.lanes, p.tile_columns // p.lanes
+
+        row_base, column_base = Signal.like(self.fetch_row), Signal.like(self.read_row)
+        last_row, last_column = Signal(), Signal()
+        rows_n = (self.n + (p.lanes - 1)) >> lane_bits
+        rows_m = (self.m + (p.lanes - 1)) >> lane_bits
+        m.d.sync += [
+            last_row.eq(row_base + tile_rows >= rows_n),
+            last_column.eq(column_base + tile_columns >= rows_m),
+        ]
+        m.d.comb += self.last.eq(last_row & last_column)
+        with m.If(self.first):
+            m.d.sync += [row_base.eq(0), column_base.eq(0)]
+            m.d.sync += [self.tile_row.eq(0), self.tile_column.eq(0)]
+        with m.Elif(self.next & last_column):
+            m.d.sync += [column_base.eq(0), self.tile_column.eq(0)]
+            m.d.sync += [row_base.eq(row_base + tile_rows), self.tile_row.eq(self.tile_row + 1)]
+        with m.Elif(self.next):
+            m.d.sync += column_base.eq(column_base + tile_columns)
+            m.d.sync += self.tile_column.eq(self.tile_column + 1)
+
+        request = Signal(range(load_cycles(p)))
+        m.d.comb += self.done.eq(request == load_cycles(p) - 1)
+        with m.If(self.run & ~self.done & ~self.abort):
+            m.d.sync += request.eq(request + 1)
+        with m.Else():
+            m.d.sync += request.eq(0)
+        row_request = self.run & (request < tile_rows)
+        column_request = self.run & (request < tile_columns)
+        m.d.comb += [
+            self.fetch_row.eq(row_base + request),
+            self.fetch_valid.eq(row_request & (self.fetch_row < rows_n)),
+            self.read_row.eq(column_base + request),
+        ]
+        m.d.sync += self.column_load.eq(column_request)
+
+        # Which words of a row lie within n travels along with its request.
+        inside = Signal(p.lanes)
+        for lane in range(p.lanes):
+            index = Cat(Const(lane, lane_bits), self.fetch_row)
+            m.d.comb += inside[lane].eq(index < self.n)
+        loads = Signal(FETCH_LATENCY)
+        m.d.sync += loads.eq(Cat(row_request, loads))
+        m.d.comb += self.row_load.eq(loads[-1])
+        for stage in range(FETCH_LATENCY):
+            delayed = Signal(p.lanes, name=f"inside_{stage}")
+            m.d.sync += delayed.eq(inside)
+            inside = delayed
+        for lane in range(p.lanes):
+            word, duty = self.fetch_data[lane], self.row_duties[lane]
+            m.d.comb += duty.negative.eq(word < 0)
+            with m.If(inside[lane]):
+                m.d.comb += duty.magnitude.eq(magnitude(word))
+        return m
