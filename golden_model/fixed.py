@@ -51,7 +51,7 @@ class BatchResult:
 
 def fill_words(parameters: Parameters, columns: NDArray[np.floating]) -> Words:
     """Real `columns` as words, each column scaled by a power of two until it fills its words."""
-    words = [parameters.word.quantise(column)[0] for column in np.asarray(columns).T]
+    words = [parameters.word.quantise(column)[0] for column in columns.astype(np.float64).T]
     return np.stack(words, axis=1)
 
 
@@ -113,10 +113,10 @@ class FixedBatch:
         state = FixedState(self._x.words.T, self._delta.words.T, np.array(self._weight))
         return BatchResult(state, np.array(scale), self.saturations)
 
-    def _narrow(self, values: Words, shift: Exponents) -> Words:
-        words, saturated = self._word.narrow(values, shift[:, None])
+    def _fill(self, values: Words) -> tuple[Words, Exponents]:
+        words, shift, saturated = self._word.fill(values)
         self.saturations += saturated
-        return words
+        return words, shift
 
     def _iterate(
         self, own: _Side, other: _Side, projected: Words, accumulated: Words
@@ -134,7 +134,8 @@ class FixedBatch:
         least = [scalar.exponent(value) - self._history_bits for value in history]
         shift = np.maximum(self._word.shift_for(magnitude_bits(products, axis=1)), least)
         factor = np.rint(np.ldexp(history, -shift))
-        projections = self._narrow(products, shift)
+        projections, saturated = self._word.narrow(products, shift[:, None])
+        self.saturations += saturated
         return own.words * factor[:, None] + projections @ accumulated, shift
 
     def _orthogonalise(self, columns: Words, side: _Side) -> tuple[Words, Exponents]:
@@ -143,9 +144,7 @@ class FixedBatch:
         Returns the words of the residuals and their exponents. A column whose residual is zero
         leaves its words and norm in `side` as they were.
         """
-        word = self._word
-        exponents = word.shift_for(magnitude_bits(columns, axis=1))
-        words = self._narrow(columns, exponents)
+        words, exponents = self._fill(columns)
         for j in range(len(words)):
             square, *dots = (words[j:] @ words[j]).tolist()
             if square == 0.0:
@@ -155,19 +154,25 @@ class FixedBatch:
             if not dots:
                 continue
             reciprocal = scalar.multiply(side.inverse[j], side.inverse[j])
-            ratios = [scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal) for dot in dots]
-            fraction_bits = np.array(
-                [min(word.width - 2, word.width - 1 - scalar.exponent(ratio)) for ratio in ratios]
+            coefficients, fraction_bits = zip(
+                *(self._coefficient(dot, reciprocal) for dot in dots), strict=True
             )
-            coefficients = self._narrow(
-                np.copysign(ratios, np.negative(dots))[:, None], -fraction_bits
-            )
-            differences = np.ldexp(words[j + 1 :], fraction_bits[:, None])
-            differences += coefficients * words[j]
-            shift = word.shift_for(magnitude_bits(differences, axis=1))
-            words[j + 1 :] = self._narrow(differences, shift)
+            differences = words[j + 1 :] * [[2.0**bits] for bits in fraction_bits]
+            differences += np.multiply.outer(coefficients, words[j])
+            words[j + 1 :], shift = self._fill(differences)
             exponents[j + 1 :] += shift - fraction_bits
         return words, exponents
+
+    def _coefficient(self, dot: float, reciprocal: float) -> tuple[float, int]:
+        """-`dot` * `reciprocal` as a word, and the word's fraction bits."""
+        word = self._word
+        ratio = scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal)
+        fraction_bits = min(word.width - 2, word.width - 1 - scalar.exponent(ratio))
+        coefficient = -math.copysign(round(math.ldexp(ratio, fraction_bits)), dot)
+        if coefficient > word.maximum:
+            self.saturations += 1
+            coefficient = word.maximum
+        return coefficient, fraction_bits
 
     def _update_weight(
         self, residual: Words, exponents: Exponents, previous: Words, previous_inverse: list[float]
@@ -196,7 +201,7 @@ def run_batch(
     """The accelerator's answer to a batch of blocks (activations, errors) of words."""
     batch = FixedBatch(parameters, state, carry)
     for activations, errors in samples:
-        batch.block(activations, errors)
+        batch.block(activations.astype(np.float64), errors.astype(np.float64))
     return batch.result()
 
 

@@ -60,28 +60,45 @@ class WordFormat:
         Returns the words and how many of them saturated. `shift` broadcasts against `values`.
         """
         words = np.rint(np.asarray(values) * np.exp2(-np.asarray(shift, dtype=np.float64)))
-        over, under = words > self.maximum, words < self.minimum
-        saturated = int(np.count_nonzero(over)) + int(np.count_nonzero(under))
-        if saturated:
-            words = np.clip(words, self.minimum, self.maximum)
-        return words, saturated
+        if not words.size or (words.max() <= self.maximum and words.min() >= self.minimum):
+            return words, 0
+        clipped = np.clip(words, self.minimum, self.maximum)
+        return clipped, int(np.count_nonzero(words != clipped))
 
-    def quantise(self, values: ArrayLike) -> tuple[Words, int]:
+    def fill(self, values: Words) -> tuple[Words, NDArray[np.int64], int]:
+        """Each row of integer `values` narrowed by the shift at which its largest fills a word.
+
+        Returns (words, shifts, saturated). Only a rounding carry of the largest can saturate.
+        """
+        top, bottom = values.max(axis=1), values.min(axis=1)
+        shift = np.frexp(np.maximum(top, -1.0 - bottom))[1].astype(np.int64) - (self.width - 1)
+        scale = np.ldexp(1.0, -shift)
+        words = values * scale[:, None]
+        np.rint(words, out=words)
+        if np.rint(top * scale).max() <= self.maximum:
+            return words, shift, 0
+        saturated = int(np.count_nonzero(words > self.maximum))
+        return np.minimum(words, self.maximum, out=words), shift, saturated
+
+    def quantise(self, values: NDArray[np.floating]) -> tuple[Words, int]:
         """Real `values` as words that share one exponent.
 
         Returns (words, exponent) with values close to words * 2**exponent, the exponent being the
         smallest at which nothing but a rounding carry saturates. All zeros have exponent 0.
+        The words have the precision of `values`: float32 holds words exactly, but not their sums.
 
         Raises ValueError for values that are not finite.
         """
         values = np.asarray(values)
-        largest = float(np.max(np.abs(values), initial=0.0))
+        largest = float(max(values.max(initial=0.0), -values.min(initial=0.0)))
         if not np.isfinite(largest):
             raise ValueError(
                 "cannot quantise values that are not finite (NaN or infinity): "
                 "the training diverged or its input is damaged"
             )
         if largest == 0.0:
-            return np.zeros(values.shape), 0
+            return np.zeros_like(values), 0
         exponent = int(np.frexp(largest)[1]) - (self.width - 1)
-        return self.narrow(values, exponent)[0], exponent
+        words = values * values.dtype.type(2.0**-exponent)
+        np.rint(words, out=words)
+        return np.minimum(words, self.maximum, out=words), exponent

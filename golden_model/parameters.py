@@ -39,7 +39,7 @@ class Parameters:
     columns: int = _bounded(4, 1, 16, "ranks computed at once")
     max_m: int = _bounded(256, 1, 4096, "largest layer output (error) dimension")
     max_n: int = _bounded(2048, 1, 4096, "largest layer input (activation) dimension")
-    max_block: int = _bounded(1024, 1, 16384, "most samples in a block", power_of_two=True)
+    max_block: int = _bounded(2048, 1, 16384, "most samples in a block", power_of_two=True)
     buffer_rows: int = _bounded(
         4096, 4, 1 << 20, "rows of the block buffer, each of its two halves", power_of_two=True
     )

@@ -23,7 +23,8 @@ EXPONENT_MIN = -(1 << (EXPONENT_BITS - 1))
 LARGEST = math.ldexp(1 - 2.0**-SIGNIFICAND_BITS, EXPONENT_MAX)
 SMALLEST = math.ldexp(0.5, EXPONENT_MIN)
 
-_DROPPED = 53 - SIGNIFICAND_BITS  # low bits of a float64 significand that a scalar has not
+_SIGNIFICAND = 2.0**SIGNIFICAND_BITS
+_ROUNDER = 1.5 * 2.0**52  # float64 has no fraction bits here: adding it rounds half to even
 
 RSQRT_INDEX_BITS = 9
 """Address bits of the reciprocal square root's table."""
@@ -35,10 +36,11 @@ RSQRT_ENTRY_BITS = 12
 def round_scalar(value: float) -> float:
     """The scalar nearest to a non-negative float64 `value`."""
     fraction, power = math.frexp(value)
-    rounded = math.ldexp(round(fraction * (1 << SIGNIFICAND_BITS)), power - SIGNIFICAND_BITS)
-    if rounded < SMALLEST:
-        return 0.0
-    return min(rounded, LARGEST)
+    significand = (fraction * _SIGNIFICAND + _ROUNDER) - _ROUNDER
+    rounded = math.ldexp(significand, power - SIGNIFICAND_BITS)
+    if SMALLEST <= rounded <= LARGEST:
+        return rounded
+    return 0.0 if rounded < SMALLEST else LARGEST
 
 
 def multiply(left: float, right: float) -> float:
