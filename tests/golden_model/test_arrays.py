@@ -1,0 +1,91 @@
+"""Arrays: exact descent in float, and descent by pulses in a crossbar."""
+
+import numpy as np
+import pytest
+
+from golden_model.arrays import Device, IdealArray, PulsedArray, UpdateCounters
+from golden_model.layers import FullyConnected
+from golden_model.optimizers import FixedOptimizer, LayerPlan
+from golden_model.parameters import Parameters
+from golden_model.sbpca import Factors
+
+PARAMETERS = Parameters.preset("default")
+
+
+def layer(m=6, inputs=11):
+    result = FullyConnected("f", m, inputs, np.dtype(np.float32))
+    result.initialise(np.random.default_rng(0))
+    return result
+
+
+def word_factors(m=6, n=12, images=5):
+    random = np.random.default_rng(1)
+    optimizer = FixedOptimizer(PARAMETERS, [LayerPlan("f", m, n, 1, 3, 2)], 0)
+    errors, activations = random.standard_normal((images, m)), random.random((images, n))
+    return optimizer.gradient(0, activations, errors, images)
+
+
+def test_an_ideal_array_subtracts_the_rate_times_the_gradient():
+    weights = layer()
+    before, gradient = weights.weights.copy(), np.ones((6, 12))
+    assert IdealArray(weights).descend(gradient, 0.25, seed=0) == UpdateCounters()
+    assert np.allclose(weights.weights, before - 0.25)
+
+
+def test_an_ideal_array_applies_factors_exactly():
+    weights, random = layer(), np.random.default_rng(0)
+    before = weights.weights.copy()
+    factors = Factors(random.random((6, 2)), np.array([3.0, 0.5]), random.random((12, 2)))
+    IdealArray(weights).descend(factors, 0.1, seed=0)
+    assert np.allclose(weights.weights, before - 0.1 * factors.gradient(), atol=1e-6)
+
+
+def test_a_pulsed_array_computes_with_the_nearest_states_of_its_devices():
+    weights, device = layer(), Device(states=101, weight_range=4.0)
+    before = weights.weights.copy()
+    PulsedArray(PARAMETERS, weights, device)
+    limit = 4 * np.sqrt(2 / 11)
+    step = 2 * limit / 100
+    assert np.abs(weights.weights - before).max() <= 0.501 * step
+    states = (weights.weights + limit) / step
+    assert np.allclose(states, np.rint(states), atol=1e-3)
+
+
+@pytest.mark.parametrize("scrambled", [True, False])
+def test_pulses_descend_on_average_by_the_rate_times_the_gradient(scrambled):
+    factors, rate, updates = word_factors(), 0.02, 200
+    weights = layer()
+    array = PulsedArray(PARAMETERS, weights, Device(1 << 16, 1000.0, scrambled))
+    before, counters = weights.weights.astype(np.float64), UpdateCounters()
+    for seed in range(updates):
+        counters.add(array.descend(factors, rate, seed))
+    change = (weights.weights - before) / updates
+    expected = -rate * factors.gradient()
+    assert np.linalg.norm(change - expected) < 0.1 * np.linalg.norm(expected)
+    assert counters.pulses > counters.coincidences > 0
+    assert counters.clips == counters.bounded == 0
+
+
+def test_a_device_at_its_bound_stays_there_and_is_counted():
+    weights = layer()
+    array = PulsedArray(PARAMETERS, weights, Device(4, 0.1))
+    report = array.descend(word_factors(), 10.0, seed=0)
+    assert report.bounded > 0
+    assert np.abs(weights.weights).max() <= 0.1001 * np.sqrt(2 / 11)
+
+
+def test_no_driver_applies_a_whole_gradient():
+    array = PulsedArray(PARAMETERS, layer(), Device())
+    with pytest.raises(TypeError, match="not by ndarray"):
+        array.descend(np.ones((6, 12)), 0.1, seed=0)
+
+
+@pytest.mark.parametrize(
+    "make", [IdealArray, lambda weights: PulsedArray(PARAMETERS, weights, Device())]
+)
+def test_a_restored_array_has_the_same_weights(make):
+    first, second = layer(), layer()
+    array = make(first)
+    array.descend(word_factors(), 0.1, seed=3)
+    make(second).restore(array.state())
+    assert np.array_equal(first.weights, second.weights)
