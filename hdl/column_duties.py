@@ -12,6 +12,9 @@ from hdl import duty_scaler
 from hdl.datapath import FETCH_LATENCY
 from hdl.shapes import word_row
 
+READ_LATENCY = 2
+"""Clock cycles from a row's number to its duties."""
+
 OVERHEAD = FETCH_LATENCY + duty_scaler.LATENCY + 1
 """Clock cycles of scaling a rank beyond one a lane of each of its rows."""
 
@@ -26,8 +29,8 @@ class ColumnDuties(wiring.Component):
 
     `start` fetches the rows of words in turn, one every `lanes` cycles, and scales a word a cycle;
     `done` comes rows(m) * lanes + `OVERHEAD` cycles after `start`. `clipped` marks the cycles in
-    which a duty was clipped. Lanes beyond m become duty 0. `read_duties` is row `read_row`, a cycle
-    later; rows beyond rows(m) read as zeros.
+    which a duty was clipped. Lanes beyond m become duty 0. `read_duties` is row `read_row`,
+    `READ_LATENCY` cycles later; rows beyond rows(m) read as zeros.
 
     `m`, `significand` and `shift` (see `DutyScaler`) stay constant while it works. Reset it to
     abandon a run.
@@ -121,6 +124,5 @@ class ColumnDuties(wiring.Component):
         outside = Signal()
         m.d.sync += outside.eq(self.read_row >= rows)
         m.d.comb += read.addr.eq(self.read_row)
-        with m.If(~outside):
-            m.d.comb += self.read_duties.eq(read.data)
+        m.d.sync += self.read_duties.eq(Mux(outside, 0, read.data))
         return m

@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden_model.scalar import SIGNIFICAND_BITS
 
-LATENCY = 5
+LATENCY = 6
 """Clock cycles from a word to its duty."""
 
 
@@ -58,7 +58,7 @@ class DutyScaler(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Magnitude; product; shift by bytes; shift by bits; rounding and clipping."""
+        """Magnitude; product; shift by bytes; shift by bits; rounding; clipping."""
         m = Module()
         valid = Signal(LATENCY)
         negative = Signal(LATENCY - 1)
@@ -92,7 +92,8 @@ class DutyScaler(wiring.Component):
                         sticky.eq(bytes_sticky | by_bytes[:count].any()),
                     ]
         full = 1 << (self._width - 1)
-        rounded = quotient[1:] + (quotient[0] & (sticky | quotient[1]))
+        rounded = Signal(len(quotient))
+        m.d.sync += rounded.eq(quotient[1:] + (quotient[0] & (sticky | quotient[1])))
         clipped = rounded > full
         m.d.sync += [
             self.duty.magnitude.eq(Mux(clipped, full, rounded)),

@@ -7,7 +7,7 @@ from amaranth.utils import bits_for, ceil_log2
 
 from golden_model.parameters import Parameters
 from golden_model.pulses import MASK_ROUNDS
-from hdl.column_duties import duty_row
+from hdl.column_duties import READ_LATENCY, duty_row
 from hdl.datapath import FETCH_LATENCY
 from hdl.duty_scaler import magnitude
 from hdl.shapes import word_row
@@ -16,10 +16,10 @@ from hdl.shapes import word_row
 def load_cycles(parameters: Parameters) -> int:
     """Clock cycles that loading a tile takes: the longest of rows, columns and drawing masks.
 
-    The last row arrives in the cycle after, while the first slot is still on its way.
+    The last duties arrive while the first slot is on its way to the comparisons.
     """
-    rows = parameters.tile_rows // parameters.lanes + FETCH_LATENCY - 1
-    return max(rows, parameters.tile_columns // parameters.lanes, MASK_ROUNDS)
+    lines = max(parameters.tile_rows, parameters.tile_columns)
+    return max(lines // parameters.lanes, MASK_ROUNDS)
 
 
 class TileLoader(wiring.Component):
@@ -28,7 +28,7 @@ class TileLoader(wiring.Component):
     `first` goes to tile (0, 0), `next` to the one after the present. While `run` is high, for
     `load_cycles` cycles up to `done`, it fetches the tile's words of X and reads its column duties,
     a row of lanes each a cycle; `row_load` and `column_load` mark the rows of duties as they come
-    back, the row lines' `FETCH_LATENCY` cycles and the column lines' one cycle after the request.
+    back, `FETCH_LATENCY` and `READ_LATENCY` cycles after their requests.
     A row line's duty is |x|, its polarity that of x. Words beyond n count as 0.
 
     `tile_row` and `tile_column` tell the present tile, `last` that it is the rank's last one.
@@ -68,9 +68,10 @@ class TileLoader(wiring.Component):
 
         row_base, column_base = Signal.like(self.fetch_row), Signal.like(self.read_row)
         last_row, last_column = Signal(), Signal()
-        rows_n = (self.n + (p.lanes - 1)) >> lane_bits
-        rows_m = (self.m + (p.lanes - 1)) >> lane_bits
+        rows_n, rows_m = Signal.like(self.fetch_row), Signal.like(self.read_row)
         m.d.sync += [
+            rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
+            rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),
             last_row.eq(row_base + tile_rows >= rows_n),
             last_column.eq(column_base + tile_columns >= rows_m),
         ]
@@ -98,7 +99,9 @@ class TileLoader(wiring.Component):
             self.fetch_valid.eq(row_request & (self.fetch_row < rows_n)),
             self.read_row.eq(column_base + request),
         ]
-        m.d.sync += self.column_load.eq(column_request)
+        column_loads = Signal(READ_LATENCY)
+        m.d.sync += column_loads.eq(Cat(column_request, column_loads))
+        m.d.comb += self.column_load.eq(column_loads[-1])
 
         # Which words of a row lie within n travels along with its request.
         inside = Signal(p.lanes)

@@ -11,7 +11,7 @@ from golden_model.parameters import Parameters
 from golden_model.pulses import MASK_ROUNDS, PHASES
 from golden_model.random_bits import COLUMN_SHIFTS, ROW_SHIFTS, WARM_UP_ROUNDS, WORD_BITS
 from golden_model.scalar import EXPONENT_BITS, SIGNIFICAND_BITS
-from hdl import column_duties, duty_scaler, pulse_counter
+from hdl import column_duties, duty_scaler, line_driver, pulse_counter
 from hdl.column_duties import ColumnDuties
 from hdl.line_driver import LineDriver
 from hdl.pulse_counter import COUNTER_BITS, PulseCounter
@@ -31,8 +31,9 @@ LOG2_BITS = 4
 
 
 def drain_cycles(parameters: Parameters) -> int:
-    """Clock cycles after a rank's last slot, until its pulses are counted."""
-    return pulse_counter.latency(parameters.tile_rows + parameters.tile_columns) + 1
+    """Clock cycles after a rank's last slot, until its pulses are on the lines and counted."""
+    lines = parameters.tile_rows + parameters.tile_columns
+    return line_driver.LATENCY + pulse_counter.latency(lines)
 
 
 def update_cycles(
@@ -147,6 +148,11 @@ class UpdateDriver(wiring.Component):
         begin = Signal()
         wait = Signal(range(max(p.tile_rows + p.tile_columns + 1, WARM_UP_ROUNDS)))
         log2 = self._plan(m, columns)
+        seed, seed_load = Signal(WORD_BITS), Signal()
+        m.d.sync += [
+            seed.eq(line_seed(mixer.a)),
+            seed_load.eq((state == State.SEED_LINES) & (wait != 0)),
+        ]
         m.d.comb += [
             self.busy.eq(state != State.IDLE),
             begin.eq(self.start & ~self.busy & ~self.abort),
@@ -173,7 +179,7 @@ class UpdateDriver(wiring.Component):
             loader.fetch_data.eq(self.fetch_data),
             # Lines: seeds enter at the last column line and move on to the first row line.
             row_driver.seed.eq(column_driver.seed_carry),
-            column_driver.seed.eq(line_seed(mixer.a)),
+            column_driver.seed.eq(seed),
             row_driver.load.eq(loader.row_load),
             row_driver.duties.eq(loader.row_duties),
             column_driver.load.eq(loader.column_load),
@@ -203,22 +209,25 @@ class UpdateDriver(wiring.Component):
         ]
         for driver in (row_driver, column_driver):
             m.d.comb += [
-                driver.seed_load.eq((state == State.SEED_LINES) & (wait != 0)),
-                driver.step.eq(state == State.DRIVE),
+                driver.seed_load.eq(seed_load),
                 driver.scrambled.eq(self.scrambled),
                 driver.fire.eq(sequencer.fire),
-                driver.idle.eq(self.abort),
+                driver.abort.eq(self.abort),
             ]
 
-        # The tile moves on with its last slot; its pins follow two cycles later.
-        tile_row, tile_column = Signal.like(self.tile_row), Signal.like(self.tile_column)
-        m.d.sync += [
-            self.slot_valid.eq(sequencer.fire & ~self.abort),
-            tile_row.eq(loader.tile_row),
-            tile_column.eq(loader.tile_column),
-            self.tile_row.eq(tile_row),
-            self.tile_column.eq(tile_column),
-        ]
+        # The tile moves on with its last slot, and its pins follow later.
+        slots = Signal(line_driver.LATENCY)
+        m.d.sync += slots.eq(Mux(self.abort, 0, Cat(sequencer.fire, slots)))
+        m.d.comb += self.slot_valid.eq(slots[-1])
+        for port, present in (
+            (self.tile_row, loader.tile_row),
+            (self.tile_column, loader.tile_column),
+        ):
+            for stage in range(line_driver.LATENCY):
+                delayed = Signal.like(port, name=f"{port.name}_{stage}")
+                m.d.sync += delayed.eq(present)
+                present = delayed
+            m.d.sync += port.eq(present)
         m.d.sync += self.clips.eq(Mux(begin, 0, self.clips + columns.clipped))
 
         m.d.sync += [self.done.eq(0), wait.eq(wait + 1)]

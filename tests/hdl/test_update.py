@@ -227,11 +227,11 @@ def test_random_parameters_and_shapes(case):
         width=int(random.integers(8, 19)),
         lanes=lanes,
         columns=int(random.integers(1, 6)),
-        max_m=int(random.integers(1, 40)),
-        max_n=int(random.integers(1, 40)),
+        max_m=int(random.integers(1, 25)),
+        max_n=int(random.integers(1, 25)),
         tile_rows=lanes * int(random.integers(1, 5)),
         tile_columns=lanes * int(random.integers(1, 5)),
-        max_slots=1 << int(random.integers(0, 6)),
+        max_slots=1 << int(random.integers(0, 5)),
     )
     bench = Bench(parameters)
 
