@@ -1,0 +1,114 @@
+"""`eigenbar train` as its user sees it."""
+
+import json
+
+import numpy as np
+import pytest
+
+import eigenbar
+from golden_model import training
+
+QUICK = ("--dataset", "digits", "--network", "mlp", "--train-limit", "200")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line; returns exit status, standard output and standard error."""
+
+    def command(*arguments):
+        monkeypatch.setattr("sys.argv", ["eigenbar", "train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            eigenbar.main()
+        output = capsys.readouterr()
+        return exit_.value.code or 0, output.out, output.err
+
+    return command
+
+
+def test_results_are_printed_and_written(run, tmp_path):
+    path = tmp_path / "results.json"
+    status, output, _ = run(*QUICK, "--epochs", 2, "--width", 8, "--json", path)
+    result = json.loads(path.read_text())
+    assert status == 0
+    assert output.splitlines()[-1].startswith("epoch 2: loss")
+    assert f"test accuracy {100 * result['test_accuracy']:.2f} %" in output
+    assert result["settings"]["parameters"]["width"] == 8
+    assert {"test_accuracy", "train_loss", "images_per_second"} < result.keys()
+
+
+def test_every_option_reaches_the_settings(run, tmp_path):
+    config, path = tmp_path / "small.toml", tmp_path / "results.json"
+    config.write_text("max_block = 64\n")
+    options = "--arithmetic fixed --array pulsed --rank 3 --block 2 --batch 50 --learning-rate 0.5"
+    options += " --seed 7 --device-states 64 --weight-range 3 --stochastic --set columns=3"
+    status, _, _ = run(*QUICK, *options.split(), "--config", config, "--json", path)
+    settings = json.loads(path.read_text())["settings"]
+    assert status == 0
+    assert settings["device"] == {"states": 64, "weight_range": 3.0, "scrambled": False}
+    assert (settings["parameters"]["max_block"], settings["parameters"]["columns"]) == (64, 3)
+    expected = {"rank": 3, "block": 2, "batch": 50, "learning_rate": 0.5, "seed": 7}
+    assert settings | expected == settings
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "cifar"], "dataset = 'cifar' is unknown"),
+        (["--rank", "0"], "rank = 0 must be"),
+        (["--learning-rate", "nan"], "learning_rate = nan must be"),
+        (["--width", "7"], "width = 7"),
+        (["--preset", "huge"], "unknown preset 'huge'"),
+        (["--config", "missing.toml"], "cannot read missing.toml"),
+        (["--set", "speed=9"], "unknown parameter 'speed'"),
+        (["--array", "pulsed", "--optimizer", "mbgd"], "array = pulsed goes with"),
+        (["--dataset", "mnist", "--data-folder", "nowhere"], "nowhere does not hold the files"),
+        (["--resume"], "resume needs the checkpoint"),
+        (["--json", "nowhere/results.json"], "there is no folder nowhere"),
+        (["--learning-rate", "1e30"], "diverged"),
+    ],
+)
+def test_a_users_error_is_one_clear_line(run, monkeypatch, tmp_path, options, message):
+    monkeypatch.chdir(tmp_path)
+    status, output, error = run(*QUICK, *options)
+    assert status == 2
+    assert output == ""
+    last = error.splitlines()[-1]
+    assert last.startswith("eigenbar: ")
+    assert message in last
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_run_says_how_to_resume(run, monkeypatch, tmp_path):
+    path = tmp_path / "run.npz"
+    original = training.Trainer.step
+
+    def interrupted(self, images, labels, seed=0):
+        if seed == 6:  # the second epoch has steps 4 to 7
+            raise KeyboardInterrupt
+        return original(self, images, labels, seed)
+
+    monkeypatch.setattr(training.Trainer, "step", interrupted)
+    status, _, error = run(*QUICK, "--epochs", 2, "--checkpoint", path)
+    assert status == 130
+    assert "--resume" in error
+    with np.load(path) as archive:
+        assert "array/fc1/weights" in archive
+
+
+def test_an_interrupted_run_can_be_resumed(run, tmp_path):
+    path, results = tmp_path / "run.npz", tmp_path / "results.json"
+    run(*QUICK, "--checkpoint", path)
+    status, _, _ = run(*QUICK, "--epochs", 2, "--checkpoint", path, "--resume", "--json", results)
+    assert status == 0
+    assert len(json.loads(results.read_text())["history"]) == 2
+
+
+def test_an_interruption_before_the_first_epochs_end_says_so(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Trainer, "step", interrupted)
+    status, _, error = run(*QUICK)
+    assert status == 130
+    assert "no epoch was saved" in error
