@@ -1,0 +1,292 @@
+"""The cocotb benches: batches compared with the golden model, and a host that makes mistakes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.handle import SimHandleBase
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.utils import get_sim_time
+from cocotbext.axi import AxiResp
+
+from golden_model import scalar
+from golden_model.crossbar import Crossbar
+from golden_model.fixed import BatchResult, FixedState, run_batch
+from golden_model.parameters import Parameters
+from golden_model.pulses import UpdatePulses
+from sim.driver import AcceleratorDriver, unpack_state
+from sim.job import Answer, Batch, BatchAnswer, Job, Update
+from sim.runner import load_job, save_answer
+
+PERIOD_NS = 10
+PATIENCE = 50_000_000
+"""Nanoseconds of simulated time after which a machine that does not answer hangs."""
+
+
+@dataclass
+class PinMonitor:
+    """Records the driver pins of every slot."""
+
+    dut: SimHandleBase
+    slots: list[tuple[int, ...]] = field(default_factory=list)
+    """Rank, tile row, tile column, and the four line vectors, for each slot."""
+
+    async def run(self) -> None:
+        """Sleep while no slot is driven; otherwise record in the middle of each cycle."""
+        dut = self.dut
+        while True:
+            if not int(dut.slot_valid.value):
+                await RisingEdge(dut.slot_valid)
+            await FallingEdge(dut.clk)
+            if int(dut.slot_valid.value):
+                self.slots.append(
+                    tuple(
+                        int(pin.value)
+                        for pin in (
+                            dut.rank,
+                            dut.tile_row,
+                            dut.tile_column,
+                            dut.rows_positive,
+                            dut.rows_negative,
+                            dut.columns_positive,
+                            dut.columns_negative,
+                        )
+                    )
+                )
+
+
+def _lines(vectors: list[int], lines: int) -> np.ndarray:
+    """Line vectors as a (slots x lines) array of zeros and ones."""
+    octets = -(-lines // 8)
+    data = b"".join(vector.to_bytes(octets, "little") for vector in vectors)
+    bits = np.unpackbits(
+        np.frombuffer(data, np.uint8).reshape(-1, octets), axis=1, bitorder="little"
+    )
+    return bits[:, :lines].astype(np.int8)
+
+
+def compare_update(
+    parameters: Parameters,
+    batch: Batch,
+    update: Update,
+    expected: BatchResult,
+    slots: list[tuple[int, ...]],
+    answer: BatchAnswer,
+) -> None:
+    """Compare the pins of an update slot by slot, and what they do to a crossbar."""
+    kappas = [scalar.multiply(update.rate, float(tau)) for tau in expected.scale]
+    settings = {
+        "slots_min": update.slots_min,
+        "slots_max": update.slots_max,
+        "scrambled": update.scrambled,
+        "seed": update.seed,
+    }
+    state = expected.state
+    pulses = UpdatePulses(parameters, state.x, state.delta, kappas, **settings)
+    driven, golden = (Crossbar(parameters, batch.m, batch.n, 1.0, update.states) for _ in range(2))
+    weights = np.random.default_rng(update.seed).uniform(-1, 1, (batch.m, batch.n))
+    for crossbar in (driven, golden):
+        crossbar.program(weights)
+    position = 0
+    for train in pulses.trains():
+        count = len(train.rows)
+        seen = slots[position : position + count]
+        position += count
+        if len(seen) < count:
+            break
+        place = (train.rank, train.tile_row, train.tile_column)
+        wrong = sum(slot[:3] != place for slot in seen)
+        vectors = list(zip(*(slot[3:] for slot in seen), strict=True))
+        pins = [
+            _lines(vector, lines)
+            for vector, lines in zip(
+                vectors,
+                (parameters.tile_rows,) * 2 + (parameters.tile_columns,) * 2,
+                strict=True,
+            )
+        ]
+        wants = [train.rows > 0, train.rows < 0, train.columns > 0, train.columns < 0]
+        for pin, want in zip(pins, wants, strict=True):
+            wrong += int(np.count_nonzero((pin != want).any(axis=1)))
+        answer.values_compared += 5 * count
+        if wrong:
+            answer.mismatch(f"pulses of rank, tile row, tile column {place}", wrong)
+        tile = driven.tile(train.tile_row, train.tile_column)
+        for slot in zip(*pins, strict=True):
+            tile.apply(*slot)
+    answer.compare("number of slots", len(slots), position)
+    report = golden.update(state.x, state.delta, kappas, **settings)
+    wrong = int(np.count_nonzero(driven.weights != golden.weights))
+    answer.values_compared += driven.weights.size
+    if wrong:
+        answer.mismatch("conductances after the update", wrong)
+    answer.slots, answer.pulses, answer.clips = len(slots), report.pulses, report.clips
+
+
+class Bench:
+    """A clocked, reset accelerator with its host."""
+
+    def __init__(self, dut: SimHandleBase, job: Job) -> None:
+        self.dut = dut
+        self.parameters = job.parameters
+        self.driver = AcceleratorDriver(dut, job.parameters)
+        self.monitor = PinMonitor(dut)
+        self.held: FixedState | None = None
+        if job.stall:
+            self.driver.stall(job.stall, job.seed)
+
+    async def begin(self) -> None:
+        """Start the clock, reset, and identify the accelerator."""
+        Clock(self.dut.clk, PERIOD_NS, unit="ns").start()
+        self.dut.rst.value = 1
+        await ClockCycles(self.dut.clk, 4)
+        self.dut.rst.value = 0
+        await ClockCycles(self.dut.clk, 2)
+        cocotb.start_soon(self.monitor.run())
+        await self.driver.identify()
+
+    async def run(self, batch: Batch) -> BatchAnswer:
+        """Run `batch` and compare everything it answers with the golden model."""
+        driver, parameters = self.driver, self.parameters
+        answer = BatchAnswer.of(parameters, batch)
+        self.monitor.slots.clear()
+        await driver.configure(batch)
+        await driver.start()
+        for packet in driver.packets(batch):
+            driver.send(packet)
+        packet = await with_timeout(driver.receive(), PATIENCE, "ns")
+
+        state = batch.state or self.held
+        assert state is not None, "the first batch must load a state"
+        expected = run_batch(parameters, state, batch.blocks, batch.carry)
+        self.held = expected.state
+        words = unpack_state(parameters, packet, batch.n, batch.m, batch.k)
+        for name, seen, want in zip(
+            ("X", "Delta"), words, (expected.state.x, expected.state.delta), strict=True
+        ):
+            padded = np.zeros_like(seen)
+            padded[: len(want)] = want
+            answer.values_compared += seen.size
+            wrong = np.argwhere(seen != padded)
+            if len(wrong):
+                row, rank = wrong[0]
+                answer.mismatch(
+                    f"{name}[{row}, {rank}] is {seen[row, rank]:.0f}, "
+                    f"should be {padded[row, rank]:.0f}",
+                    len(wrong),
+                )
+        for name, scalars in (("WEIGHT", expected.state.weight), ("SCALE", expected.scale)):
+            for c, value in enumerate(await driver.scalars(name, batch.k)):
+                answer.compare(f"{name}[{c}]", value, float(scalars[c]))
+        answer.saturations = await driver.read("SATURATIONS")
+        answer.compare("SATURATIONS", answer.saturations, expected.saturations)
+        answer.compare("ERROR", await driver.read("ERROR"), 0)
+        answer.compare("STATUS.done", (await driver.fields("STATUS"))["done"], 1)
+        answer.cycles = await driver.read("CYCLES")
+        answer.multiply_cycles = await driver.read("MULTIPLY_CYCLES")
+        if batch.update is not None:
+            compare_update(parameters, batch, batch.update, expected, self.monitor.slots, answer)
+            answer.compare("CLIPS", await driver.read("CLIPS"), answer.clips)
+            answer.compare("PULSES", await driver.read("PULSES"), answer.pulses)
+        else:
+            answer.compare("slots without an update", len(self.monitor.slots), 0)
+        return answer
+
+
+@cocotb.test()
+async def batches(dut: SimHandleBase) -> None:
+    """Run all batches of the job; answer with an `Answer`."""
+    job: Job = load_job()
+    bench = Bench(dut, job)
+    began = time.perf_counter()
+    await bench.begin()
+    answers = [await bench.run(batch) for batch in job.batches]
+    cycles = int(get_sim_time("ns") / PERIOD_NS)
+    save_answer(Answer(answers, cycles, time.perf_counter() - began))
+
+
+@cocotb.test()
+async def mistakes(dut: SimHandleBase) -> None:
+    """Make every mistake a host can; after each, the job's first batch must still be bit-exact.
+
+    Answers with {mistake: what the host saw}.
+    """
+    job: Job = load_job()
+    bench = Bench(dut, job)
+    driver, batch = bench.driver, job.batches[0]
+    random = np.random.default_rng(job.seed)
+    seen: dict[str, dict[str, int]] = {}
+    await bench.begin()
+
+    async def idle() -> None:
+        for _ in range(10_000):
+            if not (await driver.fields("STATUS"))["busy"]:
+                return
+        raise SimTimeoutError("the accelerator did not return to idle")
+
+    async def recover(mistake: str) -> None:
+        await idle()
+        errors = await driver.fields("ERROR")
+        seen[mistake] = {name: value for name, value in errors.items() if value}
+        while not driver.source.empty() or driver.source.active:
+            await ClockCycles(dut.clk, 10)
+        assert not any(
+            int(pin.value)
+            for pin in (
+                dut.rows_positive, dut.rows_negative, dut.columns_positive, dut.columns_negative
+            )
+        ), f"lines are driven after {mistake}"  # fmt: skip
+        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
+        while not driver.sink.empty():
+            driver.sink.recv_nowait()
+        answer = await bench.run(batch)
+        assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
+
+    row = bench.parameters.stream_bytes
+    packets = driver.packets(batch)
+    for index, packet in enumerate(packets):
+        for name, wrong in (("short", packet[:-row]), ("long", packet + bytes(row))):
+            await driver.configure(batch)
+            await driver.start()
+            for good in packets[:index]:
+                driver.send(good)
+            driver.send(wrong)
+            await recover(f"packet {index} too {name}")
+
+    for name, value in (
+        ("M", job.parameters.max_m + 1), ("N", job.parameters.max_n + 1), ("M", 0),
+        ("K", job.parameters.columns + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
+    ):  # fmt: skip
+        await driver.configure(batch)
+        await driver.write(name, value)
+        await driver.start()
+        await recover(f"{name} = {value}")
+
+    address = driver.map.address("ID")
+    response = await driver.write_word(address, 1)
+    assert response == AxiResp.SLVERR, f"writing ID was answered {response}"
+    await recover("write to a read-only register")
+
+    await driver.configure(batch)
+    await driver.start()
+    assert await driver.write_word(driver.map.address("M"), 1) == AxiResp.SLVERR
+    assert await driver.write_word(driver.map.address("CONTROL"), 1) == AxiResp.OKAY
+    await driver.abort()
+    await recover("settings and start while busy, then abort")
+
+    for delay in random.integers(0, 4000, 6):
+        await driver.configure(batch)
+        await driver.start()
+        for packet in packets:
+            driver.send(packet)
+        await ClockCycles(dut.clk, int(delay) + 1)
+        await driver.abort()
+        await FallingEdge(dut.clk)
+        await FallingEdge(dut.clk)
+        assert not int(dut.slot_valid.value), "slots are driven after an abort"
+        await recover(f"abort after {delay} cycles")
+    save_answer(seen)

@@ -1,0 +1,115 @@
+"""What a bench is to do, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from golden_model.cost import ideal_batch_cycles
+from golden_model.fixed import FixedState
+from golden_model.formats import Words
+from golden_model.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update by pulses at the end of a batch."""
+
+    rate: float
+    """RATE, a scalar."""
+    slots_min: int = 0
+    """Log2 of the fewest slots."""
+    slots_max: int = 5
+    """Log2 of the most slots."""
+    scrambled: bool = True
+    seed: int = 1
+    states: int = 64
+    """States of the devices that the pins drive."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One run of the accelerator."""
+
+    name: str
+    m: int
+    n: int
+    k: int
+    blocks: Sequence[tuple[Words, Words]]
+    """Activations (samples x n) and errors (samples x m) of each block, words."""
+    state: FixedState | None
+    """State to load; None to go on with what the accelerator holds."""
+    carry: float = 1.0
+    """CARRY, a scalar."""
+    update: Update | None = None
+
+    @property
+    def samples(self) -> list[int]:
+        """Samples of each block."""
+        return [len(errors) for _, errors in self.blocks]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Batches to run one after another, without a reset between them."""
+
+    parameters: Parameters
+    batches: Sequence[Batch]
+    stall: float = 0.0
+    """Probability that a stream or a register channel pauses in a cycle."""
+    seed: int = 0
+    """Seed of the pauses."""
+
+
+@dataclass
+class BatchAnswer:
+    """How a batch compared with the golden model."""
+
+    name: str
+    m: int
+    n: int
+    k: int
+    values_compared: int = 0
+    """Factor words, scalars, counters and line vectors of slots compared."""
+    mismatches: int = 0
+    first_mismatches: list[str] = field(default_factory=list)
+    """The first few, described."""
+    cycles: int = 0
+    """CYCLES: clock cycles of the run, without the update's."""
+    multiply_cycles: int = 0
+    ideal_cycles: int = 0
+    """`golden_model.cost.ideal_block_cycles` summed over the blocks."""
+    saturations: int = 0
+    slots: int = 0
+    """Slots driven in the update."""
+    pulses: int = 0
+    clips: int = 0
+
+    @classmethod
+    def of(cls, parameters: Parameters, batch: Batch) -> BatchAnswer:
+        """An answer to `batch` with nothing compared yet."""
+        ideal = ideal_batch_cycles(parameters, batch.m, batch.n, batch.k, batch.samples)
+        return cls(batch.name, batch.m, batch.n, batch.k, ideal_cycles=ideal)
+
+    def compare(self, what: str, seen: object, expected: object) -> None:
+        """Compare one value."""
+        self.values_compared += 1
+        if seen != expected:
+            self.mismatch(f"{what} is {seen}, should be {expected}")
+
+    def mismatch(self, text: str, count: int = 1) -> None:
+        """Note `count` mismatches, described by `text`."""
+        self.mismatches += count
+        if len(self.first_mismatches) < 5:
+            self.first_mismatches.append(f"{self.name}: {text}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a bench found."""
+
+    batches: list[BatchAnswer]
+    simulated_cycles: int
+    """Clock cycles of the whole simulation."""
+    seconds: float
+    """Wall-clock time of the simulation."""

@@ -1,0 +1,154 @@
+"""Building the generated Verilog for a simulator, and running a cocotb bench on it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools import config
+from cocotb_tools.check_results import get_results
+from cocotb_tools.runner import get_runner
+
+from sim.tools import SimulatorError, environment
+
+TOP = "eigenbar"
+TIMESCALE = ("1ns", "1ps")
+JOB_VARIABLE = "EIGENBAR_JOB"
+ANSWER_VARIABLE = "EIGENBAR_ANSWER"
+
+BUILDS = Path("build") / "simulation"
+"""Where builds are kept from run to run, under the current folder unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A design built for a simulator."""
+
+    simulator: str
+    folder: Path
+
+
+def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | None = None) -> Build:
+    """Build the `verilog` of module `TOP` for `simulator`, or find it built already.
+
+    Raises `SimulatorError` if the simulator is missing or refuses the design.
+    """
+    variables = environment(simulator)
+    digest = hashlib.sha256(verilog.encode()).hexdigest()[:16]
+    final = (folder or BUILDS).absolute() / f"{simulator}-{digest}"
+    if (final / "complete").exists():
+        return Build(simulator, final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(final, ignore_errors=True)
+    final.mkdir()
+    source = final / f"{TOP}.v"
+    source.write_text(verilog)
+    if simulator == "verilator":
+        _build_verilator(source, ports, variables)
+    else:
+        # Packed in one file, so that the design is elaborated once however often it is run.
+        runner = get_runner("icarus")
+        runner.log.setLevel(logging.WARNING)
+        runner.build(
+            sources=[source],
+            hdl_toplevel=TOP,
+            build_dir=final,
+            timescale=TIMESCALE,
+            log_file=final / "build.log",
+        )
+    (final / "complete").touch()
+    return Build(simulator, final)
+
+
+def _build_verilator(source: Path, ports: Iterable[str], variables: dict[str, str]) -> None:
+    """What cocotb's runner does, but with only the ports public and all cores compiling.
+
+    Signals that the VPI can reach cannot be optimised away: with every one public the simulation
+    is several times slower.
+    """
+    folder = source.parent
+    public = folder / "ports.vlt"
+    lines = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in ports]
+    public.write_text("\n".join(["`verilator_config", *lines, ""]))
+    libraries = config.libs_dir
+    verilate = [
+        "perl", shutil.which("verilator", path=variables["PATH"]) or "verilator",
+        "--cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", TOP,
+        "--prefix", "Vtop", "-o", TOP, "--timescale", "/".join(TIMESCALE),
+        "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
+        "-Wno-fatal", "-Wno-lint", "-Wno-style",
+        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
+        str(config.share_dir / "lib" / "verilator" / "verilator.cpp"), str(public), str(source),
+    ]  # fmt: skip
+    # The wheel leaves out how the compiler includes a precompiled header.
+    compile_ = [
+        "make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count() or 1),
+        "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0",
+    ]  # fmt: skip
+    with (folder / "build.log").open("w") as log:
+        for command in (verilate, compile_):
+            done = subprocess.run(command, env=variables, stdout=log, stderr=log, check=False)
+            if done.returncode:
+                log.flush()
+                tail = "\n".join((folder / "build.log").read_text().splitlines()[-15:])
+                raise SimulatorError(f"{command[0]} failed to build the design:\n{tail}")
+
+
+def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:
+    """Run cocotb module `bench` (only its test `test`, if named) with `job`; its answer.
+
+    The bench gets `job` by `load_job` and answers by `save_answer`. Raises `SimulatorError`, with
+    the end of the log, if a test fails or nothing was answered.
+    """
+    environment(built.simulator)
+    with tempfile.TemporaryDirectory(prefix="eigenbar-") as name:
+        folder = Path(name)
+        (folder / "job").write_bytes(pickle.dumps(job))
+        runner = get_runner(built.simulator)
+        runner.log.setLevel(logging.WARNING)
+        log = folder / "log"
+        results = runner.test(
+            test_module=bench,
+            hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=built.folder,
+            test_dir=folder,
+            testcase=test,
+            timescale=TIMESCALE if built.simulator == "icarus" else None,
+            log_file=log,
+            extra_env={
+                JOB_VARIABLE: str(folder / "job"),
+                ANSWER_VARIABLE: str(folder / "answer"),
+                "COCOTB_LOG_LEVEL": "WARNING",
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *_python_path()]),
+            },
+        )
+        _, failures = get_results(results)
+        answer = folder / "answer"
+        if failures or not answer.exists():
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+            raise SimulatorError(f"the bench {bench} failed on {built.simulator}:\n{tail}")
+        return pickle.loads(answer.read_bytes())
+
+
+def _python_path() -> list[str]:
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def load_job() -> Any:
+    """The job of this bench, inside the simulator."""
+    return pickle.loads(Path(os.environ[JOB_VARIABLE]).read_bytes())
+
+
+def save_answer(answer: Any) -> None:
+    """Answer to the process that runs this bench."""
+    Path(os.environ[ANSWER_VARIABLE]).write_bytes(pickle.dumps(answer))
