@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from golden_model.parameters import Parameters
 from hdl.pulse_counter import PulseCounter, latency
 from hdl.random_bits import Mixer
+from hdl.update import update_cycles
 from tests.hdl.simulate import simulate
 
 
@@ -74,3 +76,8 @@ def test_the_mixer_holds_between_rounds_and_restarts_on_load():
         assert words[0] == words[1]
 
     simulate(dut, drive)
+
+
+def test_cycles_of_the_documented_updates():
+    for slots, cycles in ((64, 27_644), (8, 4_348)):
+        assert update_cycles(Parameters(), 128, 784, [slots] * 4, scrambled=True) == cycles
