@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
+
+# One thread for NumPy's matrix products, read when NumPy is imported: they are small, a second
+# thread gains little and, where the processor is shared, waits for its turn many times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import typer
 from rich.console import Console
