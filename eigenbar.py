@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 # One thread for NumPy's matrix products, read when NumPy is imported: they are small, a second
 # thread gains little and, where the processor is shared, waits for its turn many times as long.
@@ -14,10 +14,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from golden_model import datasets, training
 from golden_model.arrays import Device
 from golden_model.datasets import DatasetError
+from golden_model.files import write_json
 from golden_model.network import NETWORKS, NetworkError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
 from golden_model.training_settings import (
@@ -28,8 +30,22 @@ from golden_model.training_settings import (
     TrainingSettings,
     with_width,
 )
+from hdl import verilog
+from hdl.verilog import GenerationError
+from sim import cosim as simulation
+from sim.cosim import CosimError
+from sim.runner import BUILDS
+from sim.tools import SIMULATORS, SimulatorError
 
-USER_ERRORS = (ParameterError, DatasetError, NetworkError, TrainingError)
+USER_ERRORS = (
+    ParameterError,
+    DatasetError,
+    NetworkError,
+    TrainingError,
+    GenerationError,
+    CosimError,
+    SimulatorError,
+)
 """Errors whose message tells the user what to do; anything else is a defect and shows a trace."""
 
 app = typer.Typer(
@@ -49,10 +65,162 @@ def _choices(names: tuple[str, ...]) -> str:
     return f"One of: {', '.join(names)}."
 
 
-def chosen_parameters(preset: str, config: Path | None, settings: list[str]) -> Parameters:
+PresetOption = Annotated[
+    str | None,
+    typer.Option(help=f"Parameters of the accelerator. {_choices(tuple(PRESETS))} [default]"),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="TOML file of parameters, in place of a preset.")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; repeatable."),
+]
+JsonOption = Annotated[Path | None, typer.Option(help="File that takes the results as JSON.")]
+SimulatorOption = Annotated[str, typer.Option(help=_choices(SIMULATORS))]
+BuildsOption = Annotated[
+    Path | None, typer.Option(help=f"Folder that keeps simulator builds. [{BUILDS}]")
+]
+DataFolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the data set's IDX files (gzip or not).", envvar=datasets.FOLDER_VARIABLE
+    ),
+]
+
+
+def chosen_parameters(
+    preset: str | None, config: Path | None, settings: list[str] | None
+) -> Parameters:
     """Parameters of TOML file `config`, or of `preset`, with the NAME=VALUE `settings` applied."""
-    parameters = Parameters.from_toml(config) if config else Parameters.preset(preset)
-    return parameters.with_settings(settings)
+    if preset and config:
+        raise ParameterError("--preset and --config exclude each other: give one of them")
+    parameters = Parameters.from_toml(config) if config else Parameters.preset(preset or "default")
+    return parameters.with_settings(settings or [])
+
+
+def save_results(path: Path | None, results: dict[str, Any]) -> None:
+    """Write `results` to `path`, if there is one."""
+    if path is not None:
+        try:
+            write_json(path, results)
+        except OSError as error:
+            raise GenerationError(f"cannot write {path}: {error.strerror}") from error
+
+
+@app.command()
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if need be.")],
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Write Verilog, parameters, register documentation and a description of the ports."""
+    parameters = chosen_parameters(preset, config, settings)
+    with console.status("generating Verilog"):
+        paths = verilog.generate(parameters, out)
+    for path in paths:
+        typer.echo(path)
+    save_results(
+        json,
+        {"files": [str(path) for path in paths], **verilog.describe(verilog.Design.of(parameters))},
+    )
+
+
+@app.command()
+def cosim(
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    simulator: SimulatorOption = "verilator",
+    shape: Annotated[
+        str | None, typer.Option(metavar="M,N,K,B", help="Layer, rank and samples of a block.")
+    ] = None,
+    blocks: Annotated[int, typer.Option(help="Blocks of a batch.")] = 8,
+    batches: Annotated[int, typer.Option(help="Batches of random data.")] = 1,
+    data: Annotated[str, typer.Option(help=_choices((*simulation.DATA, "mixed")))] = "gaussian",
+    from_training: Annotated[
+        bool,
+        typer.Option("--from-training", help="Replay a batch of every layer of a CNN in training."),
+    ] = False,
+    dataset: Annotated[
+        str, typer.Option(help=f"With --from-training. {_choices(datasets.DATASETS)}")
+    ] = "digits",
+    images: Annotated[int, typer.Option(help="With --from-training: images of the batch.")] = 64,
+    steps: Annotated[int, typer.Option(help="With --from-training: batches before it.")] = 5,
+    rank: Annotated[int, typer.Option(help="With --from-training: rank.")] = 4,
+    data_folder: DataFolderOption = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Drive the pulses of an update after each batch.")
+    ] = False,
+    stalls: Annotated[
+        float, typer.Option(help="Probability that a channel pauses in a cycle.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    builds: BuildsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Run the generated Verilog and compare it with the golden model on every bit."""
+    parameters = chosen_parameters(preset, config, settings)
+    if not 0 <= stalls < 1:
+        raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
+    if from_training == (shape is not None):
+        raise CosimError("give one of --shape M,N,K,B and --from-training")
+    if shape is not None:
+        runs = simulation.random_batches(
+            parameters, _shape(shape), blocks, batches, data, seed, update=update
+        )
+    else:
+        run = TrainingSettings(
+            dataset=dataset, rank=rank, batch=images, seed=seed, parameters=parameters
+        )
+        samples = training.capture(run, datasets.load(dataset, data_folder), steps)
+        runs = [
+            simulation.layer_batch(parameters, sample, seed, run.learning_rate, update=update)
+            for sample in samples
+        ]
+    with console.status("") as status:
+        results = simulation.cosimulate(
+            parameters,
+            runs,
+            simulator,
+            stall=stalls,
+            seed=seed,
+            folder=builds,
+            progress=status.update,
+        )
+    save_results(json, results)
+    table = Table("batch", "m, n, k", "values", "mismatches", "cycles", "of ideal", "slots")
+    for row in results["batches"]:
+        table.add_row(
+            row["name"],
+            f"{row['m']}, {row['n']}, {row['k']}",
+            f"{row['values_compared']}",
+            f"{row['mismatches']}",
+            f"{row['cycles']}",
+            f"{row['cycles'] / row['ideal_cycles']:.3f}",
+            f"{row['slots']}",
+        )
+    Console().print(table)
+    typer.echo(
+        f"{results['values_compared']} values compared, {results['mismatches']} mismatches, "
+        f"{results['cycles']} cycles for {results['ideal_cycles']} ideal, "
+        f"{results['cycles_per_second']:.0f} cycles/s on {simulator}"
+    )
+    for row in results["batches"]:
+        for text in row["first_mismatches"]:
+            typer.echo(text, err=True)
+    if results["mismatches"]:
+        raise typer.Exit(1)
+
+
+def _shape(text: str) -> tuple[int, int, int, int]:
+    try:
+        m, n, k, b = (int(part) for part in text.split(","))
+    except ValueError:
+        raise CosimError(f"--shape {text!r} must be four integers M,N,K,B") from None
+    return m, n, k, b
 
 
 @app.command()
@@ -91,16 +259,9 @@ def train(
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Stochastic instead of scrambled pulses (pulsed).")
     ] = False,
-    preset: Annotated[
-        str, typer.Option(help=f"Parameters of the accelerator. {_choices(tuple(PRESETS))}")
-    ] = "default",
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file of parameters, in place of a preset.")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; repeatable."),
-    ] = None,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 1,
     batch: Annotated[int, typer.Option(help="Images an update.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Step along the gradient.")] = 0.1,
@@ -108,13 +269,7 @@ def train(
     train_limit: Annotated[
         int | None, typer.Option(help="Train with the first so many images only.")
     ] = None,
-    data_folder: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the data set's IDX files (gzip or not).",
-            envvar=datasets.FOLDER_VARIABLE,
-        ),
-    ] = None,
+    data_folder: DataFolderOption = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that takes the state after every epoch.")
     ] = None,
@@ -124,7 +279,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a network with the accelerator's arithmetic, or without it for comparison."""
-    parameters = chosen_parameters(preset, config, settings or [])
+    parameters = chosen_parameters(preset, config, settings)
     run = TrainingSettings(
         dataset=dataset,
         network=network,

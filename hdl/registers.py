@@ -8,6 +8,7 @@ from enum import Enum
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from systemrdl import RDLCompiler
 from systemrdl.node import AddressableNode, FieldNode, RegNode
@@ -168,6 +169,28 @@ class RegisterMap:
     def address_bits(self) -> int:
         """Bits of a byte address that reach every register."""
         return (self.registers[-1].addresses()[-1] + WORD_BYTES - 1).bit_length()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The map as plain values, for JSON."""
+        return {
+            register.name: {
+                "address": register.address,
+                "count": register.count or 1,
+                "locked_while_busy": register.locked,
+                "description": register.description,
+                "fields": {
+                    field.name: {
+                        "low": field.low,
+                        "width": field.width,
+                        "access": field.kind.value,
+                        "reset": field.reset,
+                        "description": field.description,
+                    }
+                    for field in register.fields
+                },
+            }
+            for register in self.registers
+        }
 
     def markdown(self) -> str:
         """The map as a Markdown document."""

@@ -18,9 +18,10 @@ from cocotb_tools import config
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from hdl.verilog import NAME
 from sim.tools import SimulatorError, environment
 
-TOP = "eigenbar"
+TOP = NAME
 TIMESCALE = ("1ns", "1ps")
 JOB_VARIABLE = "EIGENBAR_JOB"
 ANSWER_VARIABLE = "EIGENBAR_ANSWER"

@@ -1,0 +1,239 @@
+"""Co-simulation: the generated Verilog against the golden model, on random or training data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden_model import scalar
+from golden_model.cost import IDEAL_BLOCK_CYCLES
+from golden_model.crossbar import update_rate
+from golden_model.fixed import FixedState, fill_words, initial_fixed_state
+from golden_model.formats import Words
+from golden_model.parameters import Parameters
+from golden_model.sbpca import blocks
+from golden_model.training import LayerSample
+from hdl.verilog import Design
+from sim.job import Answer, Batch, Job, Update
+from sim.runner import Build, build, run
+
+DATA = ("gaussian", "minimum", "maximum", "zeros", "rank-deficient", "one-sample")
+"""Kinds of random data; `mixed` takes them in turn."""
+
+BENCH = "sim.bench"
+
+
+class CosimError(ValueError):
+    """A co-simulation cannot be done as asked."""
+
+
+def check_shape(parameters: Parameters, m: int, n: int, k: int, block: int) -> None:
+    """Raise `CosimError` unless the accelerator of `parameters` can run the shape."""
+    for name, value, high in (
+        ("m", m, parameters.max_m),
+        ("n", n, parameters.max_n),
+        ("k", k, min(parameters.columns, max(m, 1), max(n, 1))),
+    ):
+        if not 1 <= value <= high:
+            raise CosimError(f"{name} = {value} must be from 1 to {high} on these parameters")
+    limit = parameters.block_limit(m, n)
+    if not 1 <= block <= limit:
+        raise CosimError(f"b = {block} must be from 1 to {limit}, which the block buffer holds")
+
+
+def random_words(
+    parameters: Parameters, kind: str, samples: int, size: int, random: np.random.Generator
+) -> Words:
+    """Activations or errors of a `kind` of `DATA`, samples x size."""
+    word = parameters.word
+    match kind:
+        case "minimum":
+            return np.full((samples, size), float(word.minimum))
+        case "maximum":
+            return np.full((samples, size), float(word.maximum))
+        case "zeros":
+            return np.zeros((samples, size))
+        case "rank-deficient":
+            values = np.outer(random.standard_normal(samples), random.standard_normal(size))
+        case _:
+            values = random.standard_normal((samples, size))
+    return word.quantise(values)[0]
+
+
+def random_batches(
+    parameters: Parameters,
+    shape: tuple[int, int, int, int],
+    block_count: int,
+    batch_count: int,
+    kind: str,
+    seed: int,
+    *,
+    update: bool,
+) -> list[Batch]:
+    """Batches of random data of shape m, n, k, b; each but the first goes on from the one before.
+
+    The last of several blocks is short by one sample. Raises `CosimError` for a shape that does
+    not fit, or an unknown kind.
+    """
+    m, n, k, block = shape
+    check_shape(parameters, m, n, k, block)
+    if block_count < 1 or batch_count < 1:
+        raise CosimError("there must be at least one block and one batch")
+    if kind not in (*DATA, "mixed"):
+        raise CosimError(f"unknown data {kind!r}; choose one of: {', '.join((*DATA, 'mixed'))}")
+    random = np.random.default_rng(seed)
+    result = []
+    for index in range(batch_count):
+        chosen = DATA[index % len(DATA)] if kind == "mixed" else kind
+        sizes = [1] if chosen == "one-sample" else [block] * block_count
+        if len(sizes) > 1 and block > 1:
+            sizes[-1] -= 1
+        # Factors of zero history, and now and then of much, loaded; otherwise carried on chip.
+        state = None
+        if index % 4 == 0:
+            weight = 0.0 if index % 8 == 0 else 2.0 ** random.integers(0, 2 * parameters.width)
+            state = FixedState(
+                fill_words(parameters, random.standard_normal((n, k))),
+                fill_words(parameters, random.standard_normal((m, k))),
+                np.full(k, weight),
+            )
+        result.append(
+            Batch(
+                f"{chosen} {index}",
+                m,
+                n,
+                k,
+                [
+                    (
+                        random_words(parameters, chosen, samples, n, random),
+                        # Zero errors: an all-zero block has no zero activations besides.
+                        random_words(parameters, chosen, samples, m, random),
+                    )
+                    for samples in sizes
+                ],
+                state,
+                scalar.round_scalar(1 / (1 + block_count)),
+                _random_update(parameters, index, seed) if update else None,
+            )
+        )
+    return result
+
+
+def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
+    most = parameters.max_slots.bit_length() - 1
+    return Update(
+        # About one step for the largest products of a gradient that fills its words.
+        rate=scalar.round_scalar(2.0 ** (-3 * parameters.width + 8)),
+        slots_min=min(2, most),
+        slots_max=min(5, most),
+        scrambled=index % 2 == 0,
+        seed=seed + index + 1,
+    )
+
+
+def layer_batch(
+    parameters: Parameters, sample: LayerSample, seed: int, learning_rate: float, *, update: bool
+) -> Batch:
+    """The first run for a layer of a network in training: quantised data, cold state.
+
+    The rank is cut to the accelerator's columns, and blocks to its buffer.
+    """
+    errors = sample.errors.reshape(-1, sample.errors.shape[-1])
+    activations = sample.activations.reshape(-1, sample.activations.shape[-1])
+    m, n = errors.shape[1], activations.shape[1]
+    k = min(sample.rank, parameters.columns, m, n)
+    block = min(sample.block, parameters.block_limit(m, n), len(errors))
+    check_shape(parameters, m, n, k, block)
+    a, a_exponent = parameters.word.quantise(activations)
+    d, d_exponent = parameters.word.quantise(errors)
+    pulses = None
+    if update:
+        weight_range = 1.0
+        states = 256
+        rate = update_rate(
+            learning_rate,
+            a_exponent + d_exponent,
+            sample.images * (block + len(errors)) / len(errors),
+            2 * weight_range / (states - 1),
+        )
+        most = parameters.max_slots.bit_length() - 1
+        pulses = Update(rate, 0, min(5, most), True, seed + 1, states)
+    return Batch(
+        sample.name,
+        m,
+        n,
+        k,
+        [
+            (a[part].astype(np.float64), d[part].astype(np.float64))
+            for part in blocks(len(d), block)
+        ],
+        initial_fixed_state(parameters, m, n, k, seed),
+        1.0,
+        pulses,
+    )
+
+
+def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:
+    """The accelerator of `parameters`, built for `simulator` or found built."""
+    design = Design.of(parameters)
+    return build(design.verilog, [port.name for port in design.ports], simulator, folder)
+
+
+def cosimulate(
+    parameters: Parameters,
+    batches: list[Batch],
+    simulator: str,
+    *,
+    stall: float = 0.0,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run `batches` on the RTL and compare; the results, as `eigenbar cosim` writes them.
+
+    Raises `SimulatorError` if the simulator is missing or the bench fails.
+    """
+    progress(f"building the accelerator for {simulator}")
+    built = build_accelerator(parameters, simulator, folder)
+    answers = []
+    cycles, seconds = 0, 0.0
+    for number, part in enumerate(_runs(batches), 1):
+        progress(f"simulating: {part[0].name} ({number})")
+        answer: Answer = run(built, BENCH, Job(parameters, part, stall, seed), "batches")
+        answers += answer.batches
+        cycles += answer.simulated_cycles
+        seconds += answer.seconds
+    return {
+        "simulator": simulator,
+        "parameters": parameters.as_dict(),
+        "stall": stall,
+        "seed": seed,
+        "values_compared": sum(answer.values_compared for answer in answers),
+        "mismatches": sum(answer.mismatches for answer in answers),
+        "cycles": sum(answer.cycles for answer in answers),
+        "ideal_cycles": sum(answer.ideal_cycles for answer in answers),
+        "ideal_formula": IDEAL_BLOCK_CYCLES,
+        "simulated_cycles": cycles,
+        "cycles_per_second": cycles / seconds if seconds else 0.0,
+        "saturations": sum(answer.saturations for answer in answers),
+        "slots": sum(answer.slots for answer in answers),
+        "pulses": sum(answer.pulses for answer in answers),
+        "clips": sum(answer.clips for answer in answers),
+        "batches": [asdict(answer) for answer in answers],
+    }
+
+
+def _runs(batches: list[Batch], length: int = 16) -> Iterator[list[Batch]]:
+    """Batches in groups of about `length`, each beginning with one that loads its state."""
+    group: list[Batch] = []
+    for batch in batches:
+        if len(group) >= length and batch.state is not None:
+            yield group
+            group = []
+        group.append(batch)
+    if group:
+        yield group
