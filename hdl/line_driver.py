@@ -19,15 +19,16 @@ class LineDriver(wiring.Component):
 
     In a slot (`fire`) a line is driven if its duty exceeds the slot's threshold and its polarity is
     the phase's (`negative_phase`). The threshold is `threshold` for all lines if `scrambled`, and
-    otherwise the top bits of the line's own generator, which `fire` advances. The pins are
+    otherwise the top bits of the line's own generator, which `fire` advances: the two are joined by
+    XOR, as the generators rest at zero unless they were seeded since `clear`. The pins are
     registers: a slot's pulses appear `LATENCY` cycles after `fire`, `abort` idles all lines in the
     next cycle and withdraws the slots on their way, and no line is driven in any other cycle.
     A line is never driven with both polarities, because both pins come from one comparison and the
     phase. Golden counterpart: `pulses.UpdatePulses.trains`.
 
-    Duties are loaded a row at a time, line 0's row first: `load` shifts the lines by `lanes` and
-    puts `duties` at the end; they must rest from the cycle after `fire` to its pulses. The
-    generators are seeded likewise, see `LineGenerators`.
+    Duties are loaded a row at a time: each cycle of `load` takes `duties` for the next `lanes`
+    lines, in turn from line 0 on and then again; `abort` goes back to line 0. Duties must rest from
+    the cycle after `fire` to its pulses. `clear`, `token` and `seed`: see `LineGenerators`.
 
     Parameters
     ----------
@@ -47,9 +48,10 @@ class LineDriver(wiring.Component):
             {
                 "load": In(1),
                 "duties": In(duty_row(parameters)),
-                "seed_load": In(1),
+                "clear": In(1),
+                "token": In(1),
+                "token_out": Out(1),
                 "seed": In(WORD_BITS),
-                "seed_carry": Out(WORD_BITS),
                 "scrambled": In(1),
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
@@ -67,28 +69,34 @@ class LineDriver(wiring.Component):
 
         m.submodules.generators = generators = LineGenerators(self._lines, self._shifts)
         m.d.comb += [
-            generators.load.eq(self.seed_load),
+            generators.clear.eq(self.clear),
+            generators.token.eq(self.token),
+            self.token_out.eq(generators.token_out),
             generators.seed.eq(self.seed),
-            self.seed_carry.eq(generators.carry),
             generators.step.eq(self.fire),
         ]
 
-        threshold = Signal.like(self.threshold)
+        turn = Signal(self._lines // lanes, init=1)
+        with m.If(self.abort):
+            m.d.sync += turn.eq(1)
+        with m.Elif(self.load):
+            m.d.sync += turn.eq(turn.rotate_left(1))
+
+        threshold = Signal(width - 1, reset_less=True)
         positive, negative = [], []
-        duties = [Signal(line_duty(width), name=f"duty_{line}") for line in range(self._lines)]
-        entering = duties[lanes:] + [self.duties[lane] for lane in range(lanes)]
-        for line, duty in enumerate(duties):
-            with m.If(self.load):
-                m.d.sync += duty.eq(entering[line])
+        for line in range(self._lines):
+            duty = Signal(line_duty(width), name=f"duty_{line}", reset_less=True)
+            fires = Signal(name=f"fires_{line}", reset_less=True)
+            with m.If(self.load & turn[line // lanes]):
+                m.d.sync += duty.eq(self.duties[line % lanes])
             drawn = generators.states[line][WORD_BITS - (width - 1) :]
-            fires = Signal(name=f"fires_{line}")
-            m.d.sync += fires.eq(Mux(self.scrambled, threshold, drawn) < duty.magnitude)
+            m.d.sync += fires.eq((threshold ^ drawn) < duty.magnitude)
             positive.append(fires & ~duty.negative)
             negative.append(fires & duty.negative)
 
         slots, phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
         m.d.sync += [
-            threshold.eq(self.threshold),
+            threshold.eq(Mux(self.scrambled, self.threshold, 0)),
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
             phases.eq(Cat(self.negative_phase, phases)),
             self.positive.eq(0),

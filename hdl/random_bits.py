@@ -44,9 +44,11 @@ def xorshift(state: Value, shifts: tuple[int, int, int]) -> Value:
 class LineGenerators(wiring.Component):
     """A xorshift register for each of `lines` lines; `step` advances all of them.
 
-    They are seeded as a shift register of words: in each cycle of `load`, `seed` enters the last
-    register and every other takes the state of the next, register 0's state having left on
-    `carry` for a further chain. Golden counterpart: `random_bits.LineGenerators`.
+    A token that enters at `token` walks from line to line, one a cycle, and leaves at `token_out`
+    for a further array; the line that holds it takes `seed` as its state. `clear` zeroes all
+    states, in which they stay, and drops the token. Registers of their own decide for each line
+    whether it takes a state, so that no net has to reach the bits of all of them in a cycle.
+    Golden counterpart: `random_bits.LineGenerators`.
 
     Parameters
     ----------
@@ -59,9 +61,10 @@ class LineGenerators(wiring.Component):
     def __init__(self, lines: int, shifts: tuple[int, int, int]) -> None:
         super().__init__(
             {
-                "load": In(1),
+                "clear": In(1),
+                "token": In(1),
+                "token_out": Out(1),
                 "seed": In(WORD_BITS),
-                "carry": Out(WORD_BITS),
                 "step": In(1),
                 "states": Out(data.ArrayLayout(WORD_BITS, lines)),
             }
@@ -70,16 +73,18 @@ class LineGenerators(wiring.Component):
         self._shifts = shifts
 
     def elaborate(self, platform: object) -> Module:
-        """The registers."""
+        """The walking token and the registers."""
         m = Module()
-        m.d.comb += self.carry.eq(self.states[0])
-        with m.If(self.load):
-            for line in range(self._lines - 1):
-                m.d.sync += self.states[line].eq(self.states[line + 1])
-            m.d.sync += self.states[self._lines - 1].eq(self.seed)
-        with m.Elif(self.step):
-            for line in range(self._lines):
-                m.d.sync += self.states[line].eq(xorshift(self.states[line], self._shifts))
+        tokens = Signal(self._lines)
+        m.d.sync += tokens.eq(Mux(self.clear, 0, Cat(self.token, tokens)))
+        m.d.comb += self.token_out.eq(tokens[-1])
+        for line in range(self._lines):
+            state = Signal(WORD_BITS, name=f"state_{line}", reset_less=True)
+            m.d.comb += self.states[line].eq(state)
+            with m.If(tokens[line] | self.clear):
+                m.d.sync += state.eq(Mux(self.clear, 0, self.seed))
+            with m.Elif(self.step):
+                m.d.sync += state.eq(xorshift(state, self._shifts))
         return m
 
 

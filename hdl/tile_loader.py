@@ -1,6 +1,6 @@
 """Walking over the tiles of a rank, and loading the duties of a tile's lines."""
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -32,7 +32,7 @@ class TileLoader(wiring.Component):
     A row line's duty is |x|, its polarity that of x. Words beyond n count as 0.
 
     `tile_row` and `tile_column` tell the present tile, `last` that it is the rank's last one.
-    `abort` stops a load.
+    `abort` stops a load and drops the rows on their way.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -100,7 +100,7 @@ class TileLoader(wiring.Component):
             self.read_row.eq(column_base + request),
         ]
         column_loads = Signal(READ_LATENCY)
-        m.d.sync += column_loads.eq(Cat(column_request, column_loads))
+        m.d.sync += column_loads.eq(Mux(self.abort, 0, Cat(column_request, column_loads)))
         m.d.comb += self.column_load.eq(column_loads[-1])
 
         # Which words of a row lie within n travels along with its request.
@@ -109,7 +109,7 @@ class TileLoader(wiring.Component):
             index = Cat(Const(lane, lane_bits), self.fetch_row)
             m.d.comb += inside[lane].eq(index < self.n)
         loads = Signal(FETCH_LATENCY)
-        m.d.sync += loads.eq(Cat(row_request, loads))
+        m.d.sync += loads.eq(Mux(self.abort, 0, Cat(row_request, loads)))
         m.d.comb += self.row_load.eq(loads[-1])
         for stage in range(FETCH_LATENCY):
             delayed = Signal(p.lanes, name=f"inside_{stage}")

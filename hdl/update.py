@@ -148,11 +148,8 @@ class UpdateDriver(wiring.Component):
         begin = Signal()
         wait = Signal(range(max(p.tile_rows + p.tile_columns + 1, WARM_UP_ROUNDS)))
         log2 = self._plan(m, columns)
-        seed, seed_load = Signal(WORD_BITS), Signal()
-        m.d.sync += [
-            seed.eq(line_seed(mixer.a)),
-            seed_load.eq((state == State.SEED_LINES) & (wait != 0)),
-        ]
+        seed, clear = Signal(WORD_BITS), Signal()
+        m.d.sync += [seed.eq(line_seed(mixer.a)), clear.eq(begin)]
         m.d.comb += [
             self.busy.eq(state != State.IDLE),
             begin.eq(self.start & ~self.busy & ~self.abort),
@@ -177,9 +174,9 @@ class UpdateDriver(wiring.Component):
             loader.run.eq(state == State.LOAD),
             loader.first.eq(state == State.SCALE),
             loader.fetch_data.eq(self.fetch_data),
-            # Lines: seeds enter at the last column line and move on to the first row line.
-            row_driver.seed.eq(column_driver.seed_carry),
-            column_driver.seed.eq(seed),
+            # Lines: seeded from the first row line to the last column line.
+            row_driver.token.eq((state == State.SEED_LINES) & (wait == 1)),
+            column_driver.token.eq(row_driver.token_out),
             row_driver.load.eq(loader.row_load),
             row_driver.duties.eq(loader.row_duties),
             column_driver.load.eq(loader.column_load),
@@ -209,7 +206,8 @@ class UpdateDriver(wiring.Component):
         ]
         for driver in (row_driver, column_driver):
             m.d.comb += [
-                driver.seed_load.eq(seed_load),
+                driver.clear.eq(clear),
+                driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled),
                 driver.fire.eq(sequencer.fire),
                 driver.abort.eq(self.abort),
