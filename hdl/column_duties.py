@@ -86,7 +86,7 @@ class ColumnDuties(wiring.Component):
             first.eq(Cat(lane == 0, first)),
             inside.eq(Cat(index < self.m, inside)),
         ]
-        words = Signal(data.ArrayLayout(signed(parameters.width), lanes - 1))
+        words = Signal(data.ArrayLayout(signed(parameters.width), lanes - 1), reset_less=True)
         for i in range(lanes - 1):
             following = words[i + 1] if i + 2 < lanes else 0
             m.d.sync += words[i].eq(Mux(first[-1], self.fetch_data[i + 1], following))
@@ -103,7 +103,9 @@ class ColumnDuties(wiring.Component):
 
         m.submodules.memory = memory = Memory(shape=duty_row(parameters), depth=depth, init=[])
         write = memory.write_port()
-        collected = Signal(data.ArrayLayout(duty_scaler.line_duty(parameters.width), lanes - 1))
+        collected = Signal(
+            data.ArrayLayout(duty_scaler.line_duty(parameters.width), lanes - 1), reset_less=True
+        )
         write_lane, write_row = Signal(lane_bits), Signal(range(depth))
         m.d.comb += [
             write.addr.eq(write_row),
@@ -122,7 +124,9 @@ class ColumnDuties(wiring.Component):
 
         read = memory.read_port()
         outside = Signal()
+        read_duties = Signal(duty_row(parameters), reset_less=True)
         m.d.sync += outside.eq(self.read_row >= rows)
         m.d.comb += read.addr.eq(self.read_row)
-        m.d.sync += self.read_duties.eq(Mux(outside, 0, read.data))
+        m.d.sync += read_duties.eq(Mux(outside, 0, read.data))
+        m.d.comb += self.read_duties.eq(read_duties)
         return m

@@ -10,8 +10,11 @@ from hdl.column_duties import duty_row
 from hdl.duty_scaler import line_duty
 from hdl.random_bits import LineGenerators
 
-LATENCY = 3
-"""Clock cycles from a slot to its pulses: the generators' step, the comparison, the pins."""
+COMPARISON = 2
+"""Clock cycles from a slot to the comparisons with the duties."""
+
+LATENCY = 4
+"""Clock cycles from a slot to its pulses: generators, thresholds, comparisons, pins."""
 
 
 class LineDriver(wiring.Component):
@@ -27,8 +30,9 @@ class LineDriver(wiring.Component):
     phase. Golden counterpart: `pulses.UpdatePulses.trains`.
 
     Duties are loaded a row at a time: each cycle of `load` takes `duties` for the next `lanes`
-    lines, in turn from line 0 on and then again; `abort` goes back to line 0. Duties must rest from
-    the cycle after `fire` to its pulses. `clear`, `token` and `seed`: see `LineGenerators`.
+    lines, in turn from line 0 on and then again; `abort` goes back to line 0. A slot takes the
+    duties as they are `COMPARISON` cycles after its `fire`. For `clear`, `token` and `seed` see
+    `LineGenerators`.
 
     Parameters
     ----------
@@ -86,13 +90,19 @@ class LineDriver(wiring.Component):
         positive, negative = [], []
         for line in range(self._lines):
             duty = Signal(line_duty(width), name=f"duty_{line}", reset_less=True)
+            joined = Signal(width - 1, name=f"threshold_{line}", reset_less=True)
             fires = Signal(name=f"fires_{line}", reset_less=True)
+            polarity = Signal(name=f"polarity_{line}", reset_less=True)
             with m.If(self.load & turn[line // lanes]):
                 m.d.sync += duty.eq(self.duties[line % lanes])
             drawn = generators.states[line][WORD_BITS - (width - 1) :]
-            m.d.sync += fires.eq((threshold ^ drawn) < duty.magnitude)
-            positive.append(fires & ~duty.negative)
-            negative.append(fires & duty.negative)
+            m.d.sync += [
+                joined.eq(threshold ^ drawn),
+                fires.eq(joined < duty.magnitude),
+                polarity.eq(duty.negative),
+            ]
+            positive.append(fires & ~polarity)
+            negative.append(fires & polarity)
 
         slots, phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
         m.d.sync += [

@@ -43,7 +43,7 @@ def update_cycles(
 
     `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero.
     """
-    cycles = WARM_UP_ROUNDS
+    cycles = WARM_UP_ROUNDS + 1
     if not scrambled:
         cycles += parameters.tile_rows + parameters.tile_columns + 1
     tiles = -(-n // parameters.tile_rows) * -(-m // parameters.tile_columns)
@@ -145,15 +145,15 @@ class UpdateDriver(wiring.Component):
         m.submodules.counter = counter = PulseCounter(p.tile_rows + p.tile_columns)
 
         state = Signal(State)
-        begin = Signal()
-        wait = Signal(range(max(p.tile_rows + p.tile_columns + 1, WARM_UP_ROUNDS)))
+        begin, clear = Signal(), Signal()
+        seed = Signal(WORD_BITS)
+        m.d.sync += [clear.eq(begin), seed.eq(line_seed(mixer.a))]
+        wait = Signal(range(max(p.tile_rows + p.tile_columns, WARM_UP_ROUNDS) + 1))
         log2 = self._plan(m, columns)
-        seed, clear = Signal(WORD_BITS), Signal()
-        m.d.sync += [seed.eq(line_seed(mixer.a)), clear.eq(begin)]
         m.d.comb += [
             self.busy.eq(state != State.IDLE),
             begin.eq(self.start & ~self.busy & ~self.abort),
-            mixer.load.eq(begin),
+            mixer.load.eq(clear),
             mixer.seed.eq(self.seed),
             mixer.advance.eq(
                 (state == State.WARM_UP)
@@ -201,7 +201,7 @@ class UpdateDriver(wiring.Component):
                 Cat(row_driver.positive, column_driver.positive)
                 | Cat(row_driver.negative, column_driver.negative)
             ),
-            counter.clear.eq(begin),
+            counter.clear.eq(clear),
             self.pulses.eq(counter.count),
         ]
         for driver in (row_driver, column_driver):
@@ -226,7 +226,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += delayed.eq(present)
                 present = delayed
             m.d.sync += port.eq(present)
-        m.d.sync += self.clips.eq(Mux(begin, 0, self.clips + columns.clipped))
+        m.d.sync += self.clips.eq(Mux(clear, 0, self.clips + columns.clipped))
 
         m.d.sync += [self.done.eq(0), wait.eq(wait + 1)]
         with m.Switch(state):
@@ -234,7 +234,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += wait.eq(0)
                 with m.If(begin):
                     m.d.sync += [state.eq(State.WARM_UP), self.rank.eq(0)]
-            with m.Case(State.WARM_UP), m.If(wait == WARM_UP_ROUNDS - 1):
+            with m.Case(State.WARM_UP), m.If(wait == WARM_UP_ROUNDS):
                 following = Mux(self.scrambled, State.FETCH_KAPPA, State.SEED_LINES)
                 m.d.sync += [state.eq(following), wait.eq(0)]
             with m.Case(State.SEED_LINES), m.If(wait == p.tile_rows + p.tile_columns):
