@@ -361,6 +361,49 @@ def test_abort_idles_all_lines_on_the_next_cycle_and_the_next_update_is_exact(sc
     assert interrupted_slots > 3
 
 
+def test_abort_while_lines_are_seeded_does_not_disturb_the_scrambled_encoding():
+    bench = Bench(SMALL)
+    x, delta, kappas = random_factors(np.random.default_rng(12), SMALL, 4, 4, 1)
+
+    async def drive(ctx):
+        for cycles in range(9, 23):
+            bench.load(x, delta, kappas)
+            bench.configure(ctx, 4, 4, 1, **settings_of(False, 1))
+            await bench.start(ctx)
+            for _ in range(cycles):
+                await bench.tick(ctx)
+            ctx.set(bench.dut.abort, 1)
+            await bench.tick(ctx)
+            ctx.set(bench.dut.abort, 0)
+            await update(bench, ctx, x, delta, kappas, settings_of(True, 2, 4))
+
+    simulate(bench.dut, drive)
+
+
+def test_abort_in_the_last_cycle_prevents_done():
+    bench = Bench(SMALL)
+    x, delta, kappas = random_factors(np.random.default_rng(13), SMALL, 4, 4, 1)
+    settings = settings_of(True, 3, 2, 2)
+
+    async def drive(ctx):
+        bench.load(x, delta, kappas)
+        bench.configure(ctx, 4, 4, 1, **settings)
+        for early in (1, 0):  # the second time abort comes too late
+            await bench.start(ctx)
+            for _ in range(update_cycles(SMALL, 4, 4, [4], True) - early):
+                await bench.tick(ctx)
+            ctx.set(bench.dut.abort, 1)
+            done = bool(ctx.get(bench.dut.done))
+            for _ in range(3):
+                await bench.tick(ctx)
+                done |= bench.done
+            ctx.set(bench.dut.abort, 0)
+            assert done == (not early)
+            await bench.tick(ctx)
+
+    simulate(bench.dut, drive)
+
+
 def test_start_while_busy_is_ignored():
     bench = Bench(SMALL)
     x, delta, kappas = random_factors(np.random.default_rng(8), SMALL, 5, 5, 1)
