@@ -10,19 +10,19 @@ and exponent in the order of the datapath.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden_model import scalar
-from golden_model.formats import Words, magnitude_bits
+from golden_model.formats import Words
 from golden_model.parameters import Parameters
 from golden_model.sbpca import Factors, blocks, initial_state
 
 Scalars = NDArray[np.float64]
-Exponents = NDArray[np.int64]
 
 
 @dataclass
@@ -97,10 +97,11 @@ class FixedBatch:
         columns, _ = self._iterate(self._x, self._delta, errors, activations)
         self._orthogonalise(columns, self._x)
 
-        previous, previous_inverse = self._delta.words.copy(), self._delta.inverse.copy()
-        columns, shift = self._iterate(self._delta, self._x, activations, errors)
-        residual, exponents = self._orthogonalise(columns, self._delta)
-        self._update_weight(residual, exponents + shift, previous, previous_inverse)
+        previous, previous_inverse = self._delta.words, self._delta.inverse.copy()
+        columns, shifts = self._iterate(self._delta, self._x, activations, errors)
+        exponents, vanished = self._orthogonalise(columns, self._delta)
+        exponents = list(map(operator.add, exponents, shifts))
+        self._update_weight(exponents, vanished, previous, previous_inverse)
 
     def result(self) -> BatchResult:
         """State, scales and counters after the blocks so far."""
@@ -113,95 +114,112 @@ class FixedBatch:
         state = FixedState(self._x.words.T, self._delta.words.T, np.array(self._weight))
         return BatchResult(state, np.array(scale), self.saturations)
 
-    def _fill(self, values: Words) -> tuple[Words, Exponents]:
-        words, shift, saturated = self._word.fill(values)
-        self.saturations += saturated
-        return words, shift
-
     def _iterate(
         self, own: _Side, other: _Side, projected: Words, accumulated: Words
-    ) -> tuple[Words, Exponents]:
+    ) -> tuple[Words, list[int]]:
         """Half a power iteration: the wide columns of `own`, and the shift of the projections.
 
         columns = own diag(history) + accumulated^T y with y = projected @ other, narrowed to words.
         The projections give up low bits only where the history would outgrow its digits.
         """
-        products = other.words @ projected.T
         history = [
             scalar.multiply(scalar.multiply(weight, inverse), norm)
             for weight, inverse, norm in zip(self._weight, own.inverse, other.norm, strict=True)
         ]
         least = [scalar.exponent(value) - self._history_bits for value in history]
-        shift = np.maximum(self._word.shift_for(magnitude_bits(products, axis=1)), least)
-        factor = np.rint(np.ldexp(history, -shift))
-        projections, saturated = self._word.narrow(products, shift[:, None])
+        projections = other.words @ projected.T
+        _, shifts, saturated = self._word.fill(projections, least=least, out=projections)
         self.saturations += saturated
-        return own.words * factor[:, None] + projections @ accumulated, shift
+        factors = [
+            float(round(math.ldexp(value, -shift)))
+            for value, shift in zip(history, shifts, strict=True)
+        ]
+        columns = projections @ accumulated
+        columns += own.words * np.array(factors)[:, None]
+        return columns, shifts
 
-    def _orthogonalise(self, columns: Words, side: _Side) -> tuple[Words, Exponents]:
-        """Orthogonalise wide `columns` into `side` by right-looking modified Gram-Schmidt.
+    def _orthogonalise(self, words: Words, side: _Side) -> tuple[list[int], list[bool]]:
+        """Orthogonalise wide columns `words` into `side` by right-looking modified Gram-Schmidt.
 
-        Returns the words of the residuals and their exponents. A column whose residual is zero
-        leaves its words and norm in `side` as they were.
+        `words` is overwritten and becomes that of `side`. Returns the exponents of the residuals,
+        and which vanished: such a column keeps the words and the norm that it had in `side`.
         """
-        words, exponents = self._fill(columns)
+        _, exponents, saturated = self._word.fill(words, out=words)
+        self.saturations += saturated
+        vanished = [False] * len(words)
         for j in range(len(words)):
-            square, *dots = (words[j:] @ words[j]).tolist()
+            current, others = words[j], words[j + 1 :]
+            square, *dots = (words[j:] @ current).tolist()
             if square == 0.0:
+                words[j] = side.words[j]
+                vanished[j] = True
                 continue
             side.set_norm(j, square)
-            side.words[j] = words[j]
             if not dots:
                 continue
             reciprocal = scalar.multiply(side.inverse[j], side.inverse[j])
-            coefficients, fraction_bits = zip(
-                *(self._coefficient(dot, reciprocal) for dot in dots), strict=True
-            )
-            differences = words[j + 1 :] * [[2.0**bits] for bits in fraction_bits]
-            differences += np.multiply.outer(coefficients, words[j])
-            words[j + 1 :], shift = self._fill(differences)
-            exponents[j + 1 :] += shift - fraction_bits
-        return words, exponents
+            ratios, fraction_bits = self._ratios(dots, reciprocal)
+            others -= np.array(ratios)[:, None] * current
+            _, shifts, saturated = self._word.fill(others, fraction_bits=fraction_bits, out=others)
+            self.saturations += saturated
+            for row, shift in enumerate(shifts, j + 1):
+                exponents[row] += shift
+        side.words = words
+        return exponents, vanished
 
-    def _coefficient(self, dot: float, reciprocal: float) -> tuple[float, int]:
-        """-`dot` * `reciprocal` as a word, and the word's fraction bits."""
-        word = self._word
-        ratio = scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal)
-        fraction_bits = min(word.width - 2, word.width - 1 - scalar.exponent(ratio))
-        coefficient = -math.copysign(round(math.ldexp(ratio, fraction_bits)), dot)
-        if coefficient > word.maximum:
-            self.saturations += 1
-            coefficient = word.maximum
-        return coefficient, fraction_bits
+    def _ratios(self, dots: list[float], reciprocal: float) -> tuple[list[float], list[int]]:
+        """Each of `dots` * `reciprocal` as a word with fraction bits: its value, and their number.
+
+        What saturates is the negative, the word that the hardware multiplies by.
+        """
+        width, maximum = self._word.width, self._word.maximum
+        ratios, fraction_bits = [], []
+        for dot in dots:
+            ratio = scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal)
+            bits = min(width - 2, width - 1 - scalar.exponent(ratio))
+            coefficient = round(math.ldexp(ratio, bits))
+            if dot < 0 and coefficient > maximum:
+                coefficient = maximum
+                self.saturations += 1
+            ratios.append(math.ldexp(coefficient if dot > 0 else -coefficient, -bits))
+            fraction_bits.append(bits)
+        return ratios, fraction_bits
 
     def _update_weight(
-        self, residual: Words, exponents: Exponents, previous: Words, previous_inverse: list[float]
+        self,
+        exponents: list[int],
+        vanished: list[bool],
+        previous: Words,
+        previous_inverse: list[float],
     ) -> None:
         """t' = diag(R) + t (1 - new . previous); zero where the residual vanished."""
-        dots = np.sum(residual * previous, axis=1).tolist()
-        vanished = ~residual.any(axis=1)
+        dots = np.einsum("cr,cr->c", self._delta.words, previous).tolist()
         for c, dot in enumerate(dots):
+            if vanished[c]:
+                self._weight[c] = 0.0
+                continue
             overlap = scalar.multiply(
                 scalar.multiply(scalar.round_scalar(abs(dot)), self._delta.inverse[c]),
                 previous_inverse[c],
             )
             rest = scalar.add(1.0, overlap) if dot < 0 else scalar.subtract(1.0, overlap)
             diagonal = scalar.multiply(self._delta.norm[c], self._x.inverse[c])
-            diagonal = scalar.round_scalar(math.ldexp(diagonal, int(exponents[c])))
-            kept = scalar.multiply(self._weight[c], rest)
-            self._weight[c] = 0.0 if vanished[c] else scalar.add(diagonal, kept)
+            diagonal = scalar.round_scalar(math.ldexp(diagonal, exponents[c]))
+            self._weight[c] = scalar.add(diagonal, scalar.multiply(self._weight[c], rest))
 
 
 def run_batch(
     parameters: Parameters,
     state: FixedState,
-    samples: Sequence[tuple[Words, Words]],
+    samples: Iterable[tuple[Words, Words]],
     carry: float,
 ) -> BatchResult:
     """The accelerator's answer to a batch of blocks (activations, errors) of words."""
     batch = FixedBatch(parameters, state, carry)
     for activations, errors in samples:
-        batch.block(activations.astype(np.float64), errors.astype(np.float64))
+        batch.block(
+            activations.astype(np.float64, copy=False), errors.astype(np.float64, copy=False)
+        )
     return batch.result()
 
 
@@ -221,9 +239,14 @@ class FixedSbpca:
             )
         self._parameters = parameters
         self.words = initial_fixed_state(parameters, m, n, rank, seed)
-        self._weighed = 1.0
-        self._exponent = 0
+        self.scale = np.zeros(rank)
+        """tau of the last batch, k scalars."""
+        self.exponent = 0
+        """Exponents of the last batch's activations and errors, added up."""
+        self.weighed = 1.0
+        """Samples that tau stands for: the mean gradient is 2**exponent / weighed * tau."""
         self.saturations = 0
+        """Words saturated so far."""
 
     def factorise(
         self, activations: NDArray[np.floating], errors: NDArray[np.floating], block: int
@@ -231,31 +254,40 @@ class FixedSbpca:
         """Factors of the mean gradient of `activations` (samples x n) and `errors` (samples x m).
 
         Both are quantised to words, each with one exponent for the batch. Raises ValueError for a
-        block larger than the block buffer.
+        block larger than the block buffer, and for samples that are not finite.
         """
         samples, m = errors.shape
         limit = self._parameters.block_limit(m, activations.shape[1])
         block = min(block, samples)
         if block > limit:
             raise ValueError(f"a block of {block} samples exceeds the buffer's {limit} samples")
-        a, a_exponent = self._parameters.word.quantise(activations)
-        d, d_exponent = self._parameters.word.quantise(errors)
-        return self.factorise_words(a, d, a_exponent + d_exponent, block)
+        word = self._parameters.word
+        a_exponent, d_exponent = word.exponent_of(activations), word.exponent_of(errors)
+        # Block by block, because a block stays in a processor's cache.
+        streamed = (
+            (
+                word.narrow(activations[part], a_exponent)[0],
+                word.narrow(errors[part], d_exponent)[0],
+            )
+            for part in blocks(samples, block)
+        )
+        return self._batch(streamed, samples, a_exponent + d_exponent, block)
 
     def factorise_words(self, a: Words, d: Words, exponent: int, block: int) -> Factors:
         """`factorise` of words whose products are in units of 2**exponent."""
-        samples = len(a)
-        carry = scalar.round_scalar(math.ldexp(block / self._weighed, self._exponent - exponent))
-        result = run_batch(
-            self._parameters,
-            self.words,
-            [(a[part], d[part]) for part in blocks(samples, block)],
-            carry,
-        )
-        self.words, self._exponent, self._weighed = result.state, exponent, float(block + samples)
+        streamed = ((a[part], d[part]) for part in blocks(len(a), block))
+        return self._batch(streamed, len(a), exponent, block)
+
+    def _batch(
+        self, streamed: Iterable[tuple[Words, Words]], samples: int, exponent: int, block: int
+    ) -> Factors:
+        """Factors of a batch of `samples`, words that are `streamed` in blocks of `block`."""
+        carry = scalar.round_scalar(math.ldexp(block / self.weighed, self.exponent - exponent))
+        result = run_batch(self._parameters, self.words, streamed, carry)
+        self.words, self.exponent, self.weighed = result.state, exponent, float(block + samples)
         self.scale = result.scale
         self.saturations += result.saturations
-        weight = np.ldexp(result.scale, exponent) / self._weighed
+        weight = np.ldexp(result.scale, exponent) / self.weighed
         return Factors(result.state.delta, weight, result.state.x)
 
     def state(self) -> dict[str, NDArray[np.float64]]:
@@ -264,12 +296,12 @@ class FixedSbpca:
             "x": self.words.x,
             "delta": self.words.delta,
             "weight": self.words.weight,
-            "units": np.array([self._weighed, self._exponent, self.saturations], dtype=np.float64),
+            "units": np.array([self.weighed, self.exponent, self.saturations], dtype=np.float64),
         }
 
     def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
         """Continue from arrays that `state` returned."""
         self.words = FixedState(arrays["x"], arrays["delta"], arrays["weight"])
         weighed, exponent, saturations = arrays["units"]
-        self._weighed, self._exponent = float(weighed), int(exponent)
+        self.weighed, self.exponent = float(weighed), int(exponent)
         self.saturations = int(saturations)

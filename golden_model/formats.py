@@ -8,6 +8,8 @@ float64, because float64 products and sums of integers below 2**53 are exact and
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,46 +61,66 @@ class WordFormat:
 
         Returns the words and how many of them saturated. `shift` broadcasts against `values`.
         """
-        words = np.rint(np.asarray(values) * np.exp2(-np.asarray(shift, dtype=np.float64)))
+        values = np.asarray(values, dtype=np.float64)
+        words = np.rint(values * np.exp2(-np.asarray(shift, dtype=np.float64)))
         if not words.size or (words.max() <= self.maximum and words.min() >= self.minimum):
             return words, 0
         clipped = np.clip(words, self.minimum, self.maximum)
         return clipped, int(np.count_nonzero(words != clipped))
 
-    def fill(self, values: Words) -> tuple[Words, NDArray[np.int64], int]:
-        """Each row of integer `values` narrowed by the shift at which its largest fills a word.
+    def fill(
+        self,
+        values: Words,
+        *,
+        least: Sequence[int] | None = None,
+        fraction_bits: Sequence[int] | None = None,
+        out: Words | None = None,
+    ) -> tuple[Words, list[int], int]:
+        """Each row of `values` narrowed by the shift at which its largest fills a word.
 
-        Returns (words, shifts, saturated). Only a rounding carry of the largest can saturate.
+        A row holds integers, or multiples of 2**-`fraction_bits`; its shift is no smaller than its
+        `least`. Returns (words, shifts, saturated), the words in `out` if that is given, which may
+        be `values`. Only a rounding carry of the largest can saturate.
         """
-        top, bottom = values.max(axis=1), values.min(axis=1)
-        shift = np.frexp(np.maximum(top, -1.0 - bottom))[1].astype(np.int64) - (self.width - 1)
-        scale = np.ldexp(1.0, -shift)
-        words = values * scale[:, None]
+        digits, carry = self.width - 1, self.maximum + 0.5  # which rounds up, to even
+        lowest = np.minimum.reduce(values, axis=1).tolist()
+        shifts, scales, saturates = [], [], False
+        # Rows are few, so plain numbers cost less than NumPy's calls.
+        for row, high in enumerate(np.maximum.reduce(values, axis=1).tolist()):
+            unit = 1.0 if fraction_bits is None else 0.5 ** fraction_bits[row]
+            low = -unit - lowest[row]
+            shift = math.frexp(high if high > low else low)[1] - digits
+            if least is not None and shift < least[row]:
+                shift = least[row]
+            scale = math.ldexp(1.0, -shift)
+            saturates |= high * scale >= carry
+            shifts.append(shift)
+            scales.append(scale)
+        words: Words = np.multiply(values, np.array(scales)[:, None], out=out)
         np.rint(words, out=words)
-        if np.rint(top * scale).max() <= self.maximum:
-            return words, shift, 0
+        if not saturates:
+            return words, shifts, 0
         saturated = int(np.count_nonzero(words > self.maximum))
-        return np.minimum(words, self.maximum, out=words), shift, saturated
+        return np.minimum(words, self.maximum, out=words), shifts, saturated
 
-    def quantise(self, values: NDArray[np.floating]) -> tuple[Words, int]:
-        """Real `values` as words that share one exponent.
+    def exponent_of(self, values: NDArray[np.floating]) -> int:
+        """The exponent that real `values` share as words; 0 if all are zero.
 
-        Returns (words, exponent) with values close to words * 2**exponent, the exponent being the
-        smallest at which nothing but a rounding carry saturates. All zeros have exponent 0.
-        The words have the precision of `values`: float32 holds words exactly, but not their sums.
-
-        Raises ValueError for values that are not finite.
+        It is the smallest at which nothing but a rounding carry saturates. Raises ValueError for
+        values that are not finite.
         """
-        values = np.asarray(values)
         largest = float(max(values.max(initial=0.0), -values.min(initial=0.0)))
-        if not np.isfinite(largest):
+        if not math.isfinite(largest):
             raise ValueError(
                 "cannot quantise values that are not finite (NaN or infinity): "
                 "the training diverged or its input is damaged"
             )
-        if largest == 0.0:
-            return np.zeros_like(values), 0
-        exponent = int(np.frexp(largest)[1]) - (self.width - 1)
-        words = values * values.dtype.type(2.0**-exponent)
-        np.rint(words, out=words)
-        return np.minimum(words, self.maximum, out=words), exponent
+        return math.frexp(largest)[1] - (self.width - 1) if largest else 0
+
+    def quantise(self, values: NDArray[np.floating]) -> tuple[Words, int]:
+        """Real `values` as words that share one exponent: words * 2**exponent are close to them.
+
+        Returns (words, exponent). Raises ValueError for values that are not finite.
+        """
+        exponent = self.exponent_of(values)
+        return self.narrow(values, exponent)[0], exponent

@@ -159,7 +159,6 @@ class FixedOptimizer(_Sbpca):
 
         Raises ValueError for a layer that `parameters` cannot hold.
         """
-        self._word = parameters.word
         self._factorisers = [
             FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index)
             for index, plan in enumerate(plans)
@@ -173,19 +172,14 @@ class FixedOptimizer(_Sbpca):
 
     def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> WordFactors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
-        samples = len(activations)
-        block = min(self._plans[layer].block, samples)
-        a, a_exponent = self._word.quantise(activations)
-        d, d_exponent = self._word.quantise(errors)
-        exponent = a_exponent + d_exponent
         factoriser = self._factorisers[layer]
-        factors = factoriser.factorise_words(a, d, exponent, block)
-        samples_an_image = samples // images
+        factors = factoriser.factorise(activations, errors, self._plans[layer].block)
+        samples_an_image = len(activations) // images
         return WordFactors(
             factoriser.words.delta,
             factors.weight * samples_an_image,
             factoriser.words.x,
             factoriser.scale,
-            exponent,
-            (block + samples) / samples_an_image,
+            factoriser.exponent,
+            factoriser.weighed / samples_an_image,
         )
