@@ -254,7 +254,7 @@ def _download(name: str, source: Source) -> list[Path]:
     Raises `DatasetError` with every place that was searched.
     """
     try:
-        import pooch  # type: ignore[import-untyped]
+        import pooch
     except ImportError:
         reason = "not tried, since the package pooch is not installed: pip install 'eigenbar[data]'"
     else:
@@ -284,7 +284,7 @@ def _download(name: str, source: Source) -> list[Path]:
 def _digits() -> Dataset:
     """scikit-learn's digits, in a fixed random order of which the first `DIGITS_TRAINING` train."""
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise DatasetError(
             "data set digits is carried by scikit-learn, which is not installed: "

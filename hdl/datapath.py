@@ -44,7 +44,7 @@ class Datapath(wiring.Component):
         self.parameters = p = parameters
 
         def each(shape: object) -> data.ArrayLayout:
-            return data.ArrayLayout(shape, p.columns)  # type: ignore[arg-type]
+            return data.ArrayLayout(shape, p.columns)
 
         self._word_bits = bits_for(narrow.shift_max(p.dot_bits, p.width))
         rows = range(p.rows(p.max_dimension))

@@ -15,11 +15,16 @@ class Mixer(wiring.Component):
     golden model's `WARM_UP_ROUNDS` after loading. Golden counterpart: `random_bits.Mixer`.
     """
 
-    seed: In(WORD_BITS)
-    load: In(1)
-    advance: In(1)
-    a: Out(WORD_BITS)
-    b: Out(WORD_BITS)
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "seed": In(WORD_BITS),
+                "load": In(1),
+                "advance": In(1),
+                "a": Out(WORD_BITS),
+                "b": Out(WORD_BITS),
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """One adder and its registers."""

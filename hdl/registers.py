@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from systemrdl import RDLCompiler
-from systemrdl.node import AddressableNode, FieldNode, RegNode
+from systemrdl.node import FieldNode, Node, RegNode
 
 from golden_model.parameters import Parameters
 
@@ -118,12 +118,18 @@ def _field(field: FieldNode) -> Field:
         low=field.low,
         width=field.width,
         kind=_kind(field),
-        reset=field.get_property("reset", default=0),
-        description=field.get_property("desc", default=""),
+        reset=_reset(field),
+        description=field.get_property("desc") or "",
     )
 
 
-def _register(node: AddressableNode) -> Register:
+def _reset(field: FieldNode) -> int:
+    reset = field.get_property("reset", default=0)
+    assert isinstance(reset, int), f"the reset value of {field.inst_name} must be a number"
+    return reset
+
+
+def _register(node: Node) -> Register:
     assert isinstance(node, RegNode)
     return Register(
         name=node.inst_name,
@@ -131,7 +137,7 @@ def _register(node: AddressableNode) -> Register:
         count=node.array_dimensions[0] if node.array_dimensions else None,
         locked=bool(node.get_property("locked", default=False)),
         fields=tuple(_field(field) for field in node.fields()),
-        description=node.get_property("desc", default=""),
+        description=node.get_property("desc") or "",
     )
 
 
@@ -147,10 +153,10 @@ class RegisterMap:
         """The register map of the accelerator with `parameters`."""
         compiler = RDLCompiler()
         compiler.compile_file(str(DECLARATION))
-        values = parameters.as_dict()
+        values: dict[str, Any] = {**parameters.as_dict()}
         values["version"] = package_version()
         values["max_slots_log2"] = parameters.max_slots.bit_length() - 1
-        root = compiler.elaborate(parameters=values)  # type: ignore[arg-type]
+        root = compiler.elaborate(parameters=values)
         return RegisterMap(tuple(_register(node) for node in root.top.children()))
 
     def __getitem__(self, name: str) -> Register:

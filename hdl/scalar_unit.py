@@ -76,7 +76,7 @@ class ScalarUnit(wiring.Component):
         self.projection_bits_max = shift_max(p.dot_bits, p.width)
 
         def each(shape: object) -> data.ArrayLayout:
-            return data.ArrayLayout(shape, p.columns)  # type: ignore[arg-type]
+            return data.ArrayLayout(shape, p.columns)
 
         super().__init__(
             {

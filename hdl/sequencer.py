@@ -1,6 +1,7 @@
 """The sequencer: the passes and scalar programs of a batch, in their order."""
 
 from collections.abc import Callable
+from typing import Any
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import enum, wiring
@@ -131,7 +132,7 @@ class Sequencer(wiring.Component):
         )
         last_column = column + 1 >= self.k
 
-        def run_pass(state: str, phase: Phase, kind: Kind, after: Callable[[], None]) -> None:
+        def run_pass(state: str, phase: Any, kind: Kind, after: Callable[[], None]) -> None:
             """A state that runs one pass."""
             with m.State(state):
                 m.d.comb += [
@@ -144,7 +145,7 @@ class Sequencer(wiring.Component):
                     m.d.sync += waiting.eq(0)
                     after()
 
-        def run_program(state: str, phase: Phase, name: str, after: Callable[[], None]) -> None:
+        def run_program(state: str, phase: Any, name: str, after: Callable[[], None]) -> None:
             """A state that runs one scalar program."""
             with m.State(state):
                 m.d.comb += [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.handle import SimHandleBase
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiResp
@@ -31,7 +32,7 @@ PATIENCE = 50_000_000
 class PinMonitor:
     """Records the driver pins of every slot."""
 
-    dut: SimHandleBase
+    dut: Any
     slots: list[tuple[int, ...]] = field(default_factory=list)
     """Rank, tile row, tile column, and the four line vectors, for each slot."""
 
@@ -59,7 +60,7 @@ class PinMonitor:
                 )
 
 
-def _lines(vectors: list[int], lines: int) -> np.ndarray:
+def _lines(vectors: Sequence[int], lines: int) -> np.ndarray:
     """Line vectors as a (slots x lines) array of zeros and ones."""
     octets = -(-lines // 8)
     data = b"".join(vector.to_bytes(octets, "little") for vector in vectors)
@@ -79,7 +80,7 @@ def compare_update(
 ) -> None:
     """Compare the pins of an update slot by slot, and what they do to a crossbar."""
     kappas = [scalar.multiply(update.rate, float(tau)) for tau in expected.scale]
-    settings = {
+    settings: dict[str, Any] = {
         "slots_min": update.slots_min,
         "slots_max": update.slots_max,
         "scrambled": update.scrambled,
@@ -130,7 +131,7 @@ def compare_update(
 class Bench:
     """A clocked, reset accelerator with its host."""
 
-    def __init__(self, dut: SimHandleBase, job: Job) -> None:
+    def __init__(self, dut: Any, job: Job) -> None:
         self.dut = dut
         self.parameters = job.parameters
         self.driver = AcceleratorDriver(dut, job.parameters)
@@ -198,7 +199,7 @@ class Bench:
 
 
 @cocotb.test()
-async def batches(dut: SimHandleBase) -> None:
+async def batches(dut: Any) -> None:
     """Run all batches of the job; answer with an `Answer`."""
     job: Job = load_job()
     bench = Bench(dut, job)
@@ -210,7 +211,7 @@ async def batches(dut: SimHandleBase) -> None:
 
 
 @cocotb.test()
-async def mistakes(dut: SimHandleBase) -> None:
+async def mistakes(dut: Any) -> None:
     """Make every mistake a host can; after each, the job's first batch must still be bit-exact.
 
     Answers with {mistake: what the host saw}.

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from cocotb.handle import SimHandleBase
 from cocotbext.axi import (
     AxiLiteBus,
     AxiLiteMaster,
@@ -63,7 +62,7 @@ def unpack_state(parameters: Parameters, packet: bytes, n: int, m: int, k: int) 
 class AcceleratorDriver:
     """Reads and writes registers by name, and sends and receives packets."""
 
-    def __init__(self, dut: SimHandleBase, parameters: Parameters) -> None:
+    def __init__(self, dut: Any, parameters: Parameters) -> None:
         self.parameters = parameters
         self.map = RegisterMap.of(parameters)
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
