@@ -63,6 +63,9 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
             sources=[source],
             hdl_toplevel=TOP,
             build_dir=final,
+            # In Verilog, unlike SystemVerilog, giving a variable its initial value is an event:
+            # the one that makes combinational blocks of constants take their values.
+            build_args=["-g2005"],
             timescale=TIMESCALE,
             log_file=final / "build.log",
         )
