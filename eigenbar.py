@@ -34,6 +34,8 @@ from hdl import verilog
 from hdl.verilog import GenerationError
 from sim import cosim as simulation
 from sim.cosim import CosimError
+from sim.demo import Demo, run_demo
+from sim.report import HEADER, table_rows
 from sim.runner import BUILDS
 from sim.tools import SIMULATORS, SimulatorError
 
@@ -221,6 +223,42 @@ def _shape(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise CosimError(f"--shape {text!r} must be four integers M,N,K,B") from None
     return m, n, k, b
+
+
+@app.command()
+def demo(
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    simulator: SimulatorOption = "verilator",
+    epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
+    rank: Annotated[int, typer.Option(help="Outer products of an update.")] = 4,
+    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for Verilog, results and report.")] = Path(
+        "results"
+    ),
+    builds: BuildsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Train a CNN, generate the accelerator, replay a training batch on it, and report."""
+    chosen = Demo(
+        chosen_parameters(preset, config, settings),
+        epochs=epochs,
+        rank=rank,
+        seed=seed,
+        simulator=simulator,
+    )
+    with console.status("generating Verilog") as status:
+        results = run_demo(chosen, out, builds=builds, progress=status.update)
+    save_results(json, results)
+    table = Table(*HEADER)
+    for row in table_rows(results):
+        table.add_row(*row)
+    Console().print(table)
+    typer.echo(f"Verilog: {out / 'verilog'}   results: {out / 'demo.json'}")
+    typer.echo(f"report:  {out / 'demo.html'}")
+    if results["cosimulation"]["mismatches"]:
+        raise typer.Exit(1)
 
 
 @app.command()

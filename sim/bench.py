@@ -14,7 +14,6 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutErro
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiResp
 
-from golden_model import scalar
 from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
 from golden_model.parameters import Parameters
@@ -79,15 +78,8 @@ def compare_update(
     answer: BatchAnswer,
 ) -> None:
     """Compare the pins of an update slot by slot, and what they do to a crossbar."""
-    kappas = [scalar.multiply(update.rate, float(tau)) for tau in expected.scale]
-    settings: dict[str, Any] = {
-        "slots_min": update.slots_min,
-        "slots_max": update.slots_max,
-        "scrambled": update.scrambled,
-        "seed": update.seed,
-    }
-    state = expected.state
-    pulses = UpdatePulses(parameters, state.x, state.delta, kappas, **settings)
+    kappas, state = update.kappas(expected), expected.state
+    pulses = UpdatePulses(parameters, state.x, state.delta, kappas, **update.encoding)
     driven, golden = (Crossbar(parameters, batch.m, batch.n, 1.0, update.states) for _ in range(2))
     weights = np.random.default_rng(update.seed).uniform(-1, 1, (batch.m, batch.n))
     for crossbar in (driven, golden):
@@ -120,7 +112,7 @@ def compare_update(
         for slot in zip(*pins, strict=True):
             tile.apply(*slot)
     answer.compare("number of slots", len(slots), position)
-    report = golden.update(state.x, state.delta, kappas, **settings)
+    report = golden.update(state.x, state.delta, kappas, **update.encoding)
     wrong = int(np.count_nonzero(driven.weights != golden.weights))
     answer.values_compared += driven.weights.size
     if wrong:

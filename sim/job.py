@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from golden_model import scalar
 from golden_model.cost import ideal_batch_cycles
-from golden_model.fixed import FixedState
+from golden_model.fixed import BatchResult, FixedState
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
 
@@ -25,6 +27,16 @@ class Update:
     seed: int = 1
     states: int = 64
     """States of the devices that the pins drive."""
+
+    def kappas(self, result: BatchResult) -> list[float]:
+        """Device steps of each rank of a batch's `result`."""
+        return [scalar.multiply(self.rate, float(tau)) for tau in result.scale]
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The arguments of `UpdatePulses` and `Crossbar.update` that say how to pulse."""
+        names = ("slots_min", "slots_max", "scrambled", "seed")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,202 @@
+"""The report of the demonstration: one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden_model.files import replacing
+from golden_model.fixed import run_batch
+from golden_model.parameters import Parameters
+from golden_model.pulses import TilePulses, UpdatePulses
+from sim.job import Batch
+from sim.tools import SimulatorError
+
+COLORS = ("#4c5a67", "#1f77b4", "#d9730d")
+"""One for each training run."""
+
+RASTER_SLOTS = 128
+"""Slots of the pulse raster: the four phases of an update of 32 slots."""
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; color: #1c2329; max-width: 62rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+table { border-collapse: collapse; margin: 1rem 0; }
+th, td { padding: .25rem .8rem; border-bottom: 1px solid #d5dbe0; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+svg { max-width: 100%; height: auto; }
+.good { color: #14713d; font-weight: 600; } .bad { color: #b3261e; font-weight: 600; }
+"""
+
+
+HEADER = (
+    "", "accuracy", "compared", "mismatches", "cycles", "of ideal", "slots", "pulses",
+    "saturated",
+)  # fmt: skip
+"""The columns of `table_rows`."""
+
+
+def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """The results as one table: a row for each training run, each layer, and all layers."""
+    rows = [
+        [name, f"{100 * run['test_accuracy']:.2f} %", *[""] * 6,
+         f"{run['saturations']}"]
+        for name, run in results["training"].items()
+    ]  # fmt: skip
+    cosimulation = results["cosimulation"]
+    layers = [(f"RTL, {row['name']}", row) for row in cosimulation["batches"]]
+    for name, row in [*layers, ("RTL, all layers", cosimulation)]:
+        ratio = row["cycles"] / row["ideal_cycles"]
+        counts = [row[key] for key in ("values_compared", "mismatches", "cycles")]
+        rest = [row[key] for key in ("slots", "pulses", "saturations")]
+        rows.append([name, "", *map(str, counts), f"{ratio:.2f}", *map(str, rest)])
+    return rows
+
+
+def write_report(results: Mapping[str, Any], batches: Sequence[Batch], path: Path) -> None:
+    """Write the page of the demonstration's `results` to `path`.
+
+    `batches` are those that were replayed. Raises `SimulatorError` if matplotlib is missing.
+    """
+    cosimulation = results["cosimulation"]
+    mismatches = cosimulation["mismatches"]
+    parameters = Parameters(**results["parameters"])
+    plots = _plots(results, parameters, batches)
+    verdict = (
+        f'<span class="good">{cosimulation["values_compared"]} values compared, '
+        "none differs.</span>"
+        if mismatches == 0
+        else f'<span class="bad">{mismatches} of {cosimulation["values_compared"]} values '
+        "differ.</span>"
+    )
+    settings = ", ".join(f"{name} {value}" for name, value in results["parameters"].items())
+    page = f"""<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Eigenbar demonstration</title><style>{STYLE}</style></head>
+<body>
+<h1>Eigenbar demonstration</h1>
+<p>A CNN trained on {escape(results["dataset"])} with the gradient of every batch factorised by
+SBPCA, in floating point and in the accelerator's integers; then one training batch of every layer
+replayed on the generated Verilog ({escape(cosimulation["simulator"])}), pulses of the update
+included. {verdict}</p>
+<p>Accelerator: {escape(settings)}.</p>
+{_table(HEADER, table_rows(results))}
+<h2>Training</h2>
+{plots["training"]}
+<h2>Generated hardware against the golden model</h2>
+<p>Compared are all factor words, scalars, counters, line vectors of every slot, and the
+conductances that the driver pins leave in a crossbar. Cycles include loading the state and the
+first block, and storing the result; ideal is {escape(cosimulation["ideal_formula"])}.</p>
+{plots["cycles"]}
+<h2>Pulses</h2>
+<p>The lines of one crossbar tile in the first {RASTER_SLOTS} slots of the last layer's update: a
+cell steps where its row and its column fire in the same slot. Four phases keep every line at one
+polarity at a time.</p>
+{plots["pulses"]}
+</body>
+</html>
+"""
+    with replacing(path) as file:
+        file.write(page.encode())
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join(line(row, "td") for row in rows)
+    return f"<table>\n{line(header, 'th')}\n{body}\n</table>"
+
+
+def _plots(
+    results: Mapping[str, Any], parameters: Parameters, batches: Sequence[Batch]
+) -> dict[str, str]:
+    """The figures as SVG, by name."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SimulatorError(
+            "the report needs matplotlib; install the extra: pip install 'eigenbar[report]'"
+        ) from error
+    figures = {name: Figure(figsize=(9, 3.4), layout="constrained") for name in
+               ("training", "cycles", "pulses")}  # fmt: skip
+    _draw_training(figures["training"], results["training"])
+    _draw_cycles(figures["cycles"], results["cosimulation"]["batches"])
+    _draw_pulses(figures["pulses"], parameters, batches[-1])
+    return {name: _svg(figure) for name, figure in figures.items()}
+
+
+def _svg(figure: Any) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _draw_training(figure: Any, runs: Mapping[str, Any]) -> None:
+    accuracy, loss = figure.subplots(1, 2)
+    for (name, run), color in zip(runs.items(), COLORS, strict=True):
+        epochs = [epoch["epoch"] for epoch in run["history"]]
+        for axes, key, scale in ((accuracy, "test_accuracy", 100), (loss, "train_loss", 1)):
+            values = [scale * epoch[key] for epoch in run["history"]]
+            axes.plot(epochs, values, color=color, label=name, marker="o", markersize=3)
+    accuracy.set(xlabel="epoch", ylabel="test accuracy (%)")
+    loss.set(xlabel="epoch", ylabel="training loss")
+    accuracy.legend(frameon=False)
+    _plain(accuracy, loss)
+
+
+def _draw_cycles(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    axes = figure.subplots()
+    positions = np.arange(len(rows))
+    ideal = [row["ideal_cycles"] for row in rows]
+    rest = [row["cycles"] - row["ideal_cycles"] for row in rows]
+    axes.barh(positions, ideal, color=COLORS[1], label="ideal: the array multiplies every cycle")
+    axes.barh(positions, rest, left=ideal, color="#c3ccd4", label="loading, storing, latencies")
+    axes.set_yticks(positions, [row["name"] for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="cycles of a batch")
+    axes.legend(frameon=False)
+    _plain(axes)
+
+
+def _draw_pulses(figure: Any, parameters: Parameters, batch: Batch) -> None:
+    train = _first_pulses(parameters, batch)
+    if train is None:
+        figure.text(0.5, 0.5, "the update was too small for pulses", ha="center")
+        return
+    for axes, lines, what in zip(
+        figure.subplots(2, 1, sharex=True),
+        (train.rows, train.columns),
+        ("row line", "column line"),
+        strict=True,
+    ):
+        shown = lines[:RASTER_SLOTS].T
+        axes.imshow(shown, aspect="auto", cmap="RdBu_r", vmin=-1.3, vmax=1.3,
+                    interpolation="nearest")  # fmt: skip
+        axes.set(ylabel=what)
+        _plain(axes)
+    axes.set(xlabel="slot (red: positive pulse, blue: negative)")
+
+
+def _first_pulses(parameters: Parameters, batch: Batch) -> TilePulses | None:
+    """The pulses of `batch`'s update for the first tile of the first rank that has any, or None."""
+    update = batch.update
+    assert update is not None
+    assert batch.state is not None
+    answer = run_batch(parameters, batch.state, batch.blocks, batch.carry)
+    pulses = UpdatePulses(
+        parameters, answer.state.x, answer.state.delta, update.kappas(answer), **update.encoding
+    )
+    return next(pulses.trains(), None)
+
+
+def _plain(*all_axes: Any) -> None:
+    for axes in all_axes:
+        axes.spines[["top", "right"]].set_visible(False)
