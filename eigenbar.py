@@ -140,11 +140,11 @@ def cosim(
         str | None, typer.Option(metavar="M,N,K,B", help="Layer, rank and samples of a block.")
     ] = None,
     blocks: Annotated[int, typer.Option(help="Blocks of a batch.")] = 8,
-    batches: Annotated[int, typer.Option(help="Batches of random data.")] = 1,
+    batches: Annotated[int, typer.Option(help="Batches, of each layer with --from-training.")] = 1,
     data: Annotated[str, typer.Option(help=_choices((*simulation.DATA, "mixed")))] = "gaussian",
     from_training: Annotated[
         bool,
-        typer.Option("--from-training", help="Replay a batch of every layer of a CNN in training."),
+        typer.Option("--from-training", help="Replay batches of every layer of a CNN in training."),
     ] = False,
     dataset: Annotated[
         str, typer.Option(help=f"With --from-training. {_choices(datasets.DATASETS)}")
@@ -177,10 +177,13 @@ def cosim(
         run = TrainingSettings(
             dataset=dataset, rank=rank, batch=images, seed=seed, parameters=parameters
         )
-        samples = training.capture(run, datasets.load(dataset, data_folder), steps)
+        layers = training.capture(run, datasets.load(dataset, data_folder), steps, batches)
         runs = [
-            simulation.layer_batch(parameters, sample, seed, run.learning_rate, update=update)
-            for sample in samples
+            batch
+            for samples in layers
+            for batch in simulation.layer_batches(
+                parameters, samples, seed, run.learning_rate, update=update
+            )
         ]
     with console.status("") as status:
         results = simulation.cosimulate(

@@ -223,6 +223,20 @@ def run_batch(
     return batch.result()
 
 
+@dataclass(frozen=True)
+class Units:
+    """What tau of the last batch stands for, which the host keeps from batch to batch."""
+
+    weighed: float = 1.0
+    """Samples that tau stands for: the mean gradient is 2**exponent / weighed * tau."""
+    exponent: int = 0
+    """Exponents of the batch's activations and errors, added up."""
+
+    def carry(self, block: int, exponent: int) -> float:
+        """CARRY, a scalar, for a next batch of blocks of `block` samples and of `exponent`."""
+        return scalar.round_scalar(math.ldexp(block / self.weighed, self.exponent - exponent))
+
+
 class FixedSbpca:
     """SBPCA of one layer in the accelerator's integers, warm from batch to batch."""
 
@@ -241,10 +255,8 @@ class FixedSbpca:
         self.words = initial_fixed_state(parameters, m, n, rank, seed)
         self.scale = np.zeros(rank)
         """tau of the last batch, k scalars."""
-        self.exponent = 0
-        """Exponents of the last batch's activations and errors, added up."""
-        self.weighed = 1.0
-        """Samples that tau stands for: the mean gradient is 2**exponent / weighed * tau."""
+        self.units = Units()
+        """What `scale` stands for."""
         self.saturations = 0
         """Words saturated so far."""
 
@@ -282,12 +294,12 @@ class FixedSbpca:
         self, streamed: Iterable[tuple[Words, Words]], samples: int, exponent: int, block: int
     ) -> Factors:
         """Factors of a batch of `samples`, words that are `streamed` in blocks of `block`."""
-        carry = scalar.round_scalar(math.ldexp(block / self.weighed, self.exponent - exponent))
+        carry = self.units.carry(block, exponent)
         result = run_batch(self._parameters, self.words, streamed, carry)
-        self.words, self.exponent, self.weighed = result.state, exponent, float(block + samples)
-        self.scale = result.scale
+        self.words, self.scale = result.state, result.scale
+        self.units = Units(float(block + samples), exponent)
         self.saturations += result.saturations
-        weight = np.ldexp(result.scale, exponent) / self.weighed
+        weight = np.ldexp(result.scale, exponent) / self.units.weighed
         return Factors(result.state.delta, weight, result.state.x)
 
     def state(self) -> dict[str, NDArray[np.float64]]:
@@ -296,12 +308,14 @@ class FixedSbpca:
             "x": self.words.x,
             "delta": self.words.delta,
             "weight": self.words.weight,
-            "units": np.array([self.weighed, self.exponent, self.saturations], dtype=np.float64),
+            "units": np.array(
+                [self.units.weighed, self.units.exponent, self.saturations], dtype=np.float64
+            ),
         }
 
     def restore(self, arrays: dict[str, NDArray[np.float64]]) -> None:
         """Continue from arrays that `state` returned."""
         self.words = FixedState(arrays["x"], arrays["delta"], arrays["weight"])
         weighed, exponent, saturations = arrays["units"]
-        self.weighed, self.exponent = float(weighed), int(exponent)
+        self.units = Units(float(weighed), int(exponent))
         self.saturations = int(saturations)

@@ -180,6 +180,6 @@ class FixedOptimizer(_Sbpca):
             factors.weight * samples_an_image,
             factoriser.words.x,
             factoriser.scale,
-            factoriser.exponent,
-            factoriser.weighed / samples_an_image,
+            factoriser.units.exponent,
+            factoriser.units.weighed / samples_an_image,
         )

@@ -210,16 +210,25 @@ def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def capture(settings: TrainingSettings, dataset: Dataset, steps: int) -> list[LayerSample]:
-    """Activations and errors of every weight layer for one batch, after training `steps` batches.
+def capture(
+    settings: TrainingSettings, dataset: Dataset, steps: int, count: int = 1
+) -> list[list[LayerSample]]:
+    """Activations and errors of the `count` batches after the first `steps`, for each layer.
 
-    Raises `TrainingError` if an epoch has no more than `steps` batches.
+    Raises `TrainingError` if an epoch has fewer batches.
     """
+    if steps < 0 or count < 1:
+        raise TrainingError(f"cannot capture {count} batches after {steps}: take 1 or more after 0")
     trainer = Trainer(settings, dataset.shape, dataset.classes)
+    captured: list[list[LayerSample]] = [[] for _ in trainer.plans]
     for step, (images, labels) in enumerate(batches(settings, dataset, epoch=1)):
-        if step == steps:
-            trainer.network.backpropagate(images, labels)
-            return [
+        trainer.step(images, labels, step)
+        if step < steps:
+            continue
+        for samples, plan, layer in zip(
+            captured, trainer.plans, trainer.network.weight_layers, strict=True
+        ):
+            samples.append(
                 LayerSample(
                     plan.name,
                     layer.activations.copy(),
@@ -228,12 +237,12 @@ def capture(settings: TrainingSettings, dataset: Dataset, steps: int) -> list[La
                     plan.rank,
                     plan.block,
                 )
-                for plan, layer in zip(trainer.plans, trainer.network.weight_layers, strict=True)
-            ]
-        trainer.step(images, labels, step)
+            )
+        if step == steps + count - 1:
+            return captured
     raise TrainingError(
-        f"cannot capture a batch after {steps} batches: an epoch has {step + 1}; "
-        "capture earlier or lower the batch size"
+        f"cannot capture {count} batches after {steps}: an epoch has {step + 1}; "
+        "capture fewer or earlier, or lower the batch size"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -57,13 +58,53 @@ class Design:
     def of(parameters: Parameters) -> Design:
         """The design of `parameters`; takes seconds, and is kept."""
         accelerator = Accelerator(parameters)
-        text = verilog.convert(accelerator, name=NAME, strip_internal_attrs=True)
+        text = join_assignments(verilog.convert(accelerator, name=NAME, strip_internal_attrs=True))
         ports = [Port(name, "input", 1, PORTS[name]) for name in ("clk", "rst")]
         for name, member in accelerator.signature.members.items():
             meaning = next(text for prefix, text in PORTS.items() if name.startswith(prefix))
             direction = "input" if member.flow == In else "output"
             ports.append(Port(name, direction, Shape.cast(member.shape).width, meaning))
         return Design(parameters, text, tuple(ports))
+
+
+_NAME = r"(?P<name>\\\S+ |[A-Za-z_]\w*)"
+_DECLARATION = re.compile(rf"  (?:wire|output) \[(?P<high>\d+):0\] {_NAME};\n")
+_PART = re.compile(
+    rf"  assign {_NAME} ?\[(?P<high>\d+)(?::(?P<low>\d+))?\] = (?P<value>[\w\\$.:\[\]{{}}', ]+);\n"
+)
+
+
+def join_assignments(text: str) -> str:
+    """Verilog `text` with the parts of a net assigned at once where they were assigned one by one.
+
+    Icarus takes a net assigned in parts for one of several drivers and resolves all its bits at
+    every change of a part, a hundred times as slow. Joined are plain values: an operator's width
+    depends on where it stands.
+    """
+    return "".join(_joined(module) for module in re.split(r"(?<=\nendmodule\n)", text))
+
+
+def _joined(module: str) -> str:
+    """`join_assignments` of one module."""
+    widths = {m["name"]: int(m["high"]) + 1 for m in _DECLARATION.finditer(module)}
+    parts: dict[str, list[re.Match[str]]] = {}
+    for part in _PART.finditer(module):
+        parts.setdefault(part["name"], []).append(part)
+    joined, dropped = {}, set()
+    for name, matches in parts.items():
+        matches.sort(key=lambda part: -int(part["high"]))
+        covered = [
+            bit
+            for part in matches
+            for bit in range(int(part["high"]), int(part["low"] or part["high"]) - 1, -1)
+        ]
+        if covered == list(range(widths.get(name, 0) - 1, -1, -1)):
+            values = ", ".join(part["value"] for part in matches)
+            joined[matches[0].start()] = f"  assign {name} = {{ {values} }};\n"
+            dropped |= {part.start() for part in matches}
+    return _PART.sub(
+        lambda part: joined.get(part.start(), "" if part.start() in dropped else part[0]), module
+    )
 
 
 def describe(design: Design) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from golden_model import scalar
 from golden_model.cost import IDEAL_BLOCK_CYCLES
 from golden_model.crossbar import update_rate
-from golden_model.fixed import FixedState, fill_words, initial_fixed_state
+from golden_model.fixed import FixedState, Units, fill_words, initial_fixed_state
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
 from golden_model.sbpca import blocks
@@ -135,46 +135,52 @@ def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
     )
 
 
-def layer_batch(
-    parameters: Parameters, sample: LayerSample, seed: int, learning_rate: float, *, update: bool
-) -> Batch:
-    """The first run for a layer of a network in training: quantised data, cold state.
+def layer_batches(
+    parameters: Parameters,
+    samples: Sequence[LayerSample],
+    seed: int,
+    learning_rate: float,
+    *,
+    update: bool,
+) -> list[Batch]:
+    """The runs for successive batches of a layer in training, the first from a cold state.
 
-    The rank is cut to the accelerator's columns, and blocks to its buffer.
+    The rank is cut to the accelerator's columns, and blocks to its buffer. Raises `CosimError` for
+    a layer that does not fit.
     """
-    errors = sample.errors.reshape(-1, sample.errors.shape[-1])
-    activations = sample.activations.reshape(-1, sample.activations.shape[-1])
-    m, n = errors.shape[1], activations.shape[1]
-    k = min(sample.rank, parameters.columns, m, n)
-    block = min(sample.block, parameters.block_limit(m, n), len(errors))
-    check_shape(parameters, m, n, k, block)
-    a, a_exponent = parameters.word.quantise(activations)
-    d, d_exponent = parameters.word.quantise(errors)
-    pulses = None
-    if update:
-        weight_range = 1.0
-        states = 256
-        rate = update_rate(
-            learning_rate,
-            a_exponent + d_exponent,
-            sample.images * (block + len(errors)) / len(errors),
-            2 * weight_range / (states - 1),
-        )
-        most = parameters.max_slots.bit_length() - 1
-        pulses = Update(rate, 0, min(5, most), True, seed + 1, states)
-    return Batch(
-        sample.name,
-        m,
-        n,
-        k,
-        [
-            (a[part].astype(np.float64), d[part].astype(np.float64))
-            for part in blocks(len(d), block)
-        ],
-        initial_fixed_state(parameters, m, n, k, seed),
-        1.0,
-        pulses,
+    m, n = samples[0].errors.shape[-1], samples[0].activations.shape[-1]
+    k = min(samples[0].rank, parameters.columns, m, n)
+    block_size = min(samples[0].block, parameters.block_limit(m, n), len(samples[0].errors))
+    check_shape(parameters, m, n, k, block_size)
+    state: FixedState | None = initial_fixed_state(parameters, m, n, k, seed)
+    units = Units()
+    runs = []
+    for number, sample in enumerate(samples):
+        a, a_exponent = parameters.word.quantise(sample.activations)
+        d, d_exponent = parameters.word.quantise(sample.errors)
+        block = min(block_size, len(d))
+        exponent = a_exponent + d_exponent
+        carry = units.carry(block, exponent)
+        units = Units(float(block + len(d)), exponent)
+        pulses = _layer_update(parameters, sample, units, learning_rate, seed + number + 1)
+        parts = [(a[part], d[part]) for part in blocks(len(d), block)]
+        name = f"{sample.name} {number}" if len(samples) > 1 else sample.name
+        runs.append(Batch(name, m, n, k, parts, state, carry, pulses if update else None))
+        state = None
+    return runs
+
+
+def _layer_update(
+    parameters: Parameters, sample: LayerSample, units: Units, learning_rate: float, seed: int
+) -> Update:
+    """The update of a layer whose weights, from -1 to 1, are in devices of 256 states."""
+    states = 256
+    samples_an_image = len(sample.errors) // sample.images
+    rate = update_rate(
+        learning_rate, units.exponent, units.weighed / samples_an_image, 2 / (states - 1)
     )
+    most = parameters.max_slots.bit_length() - 1
+    return Update(rate, 0, min(5, most), True, seed, states)
 
 
 def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:

@@ -13,7 +13,7 @@ from golden_model.files import write_json
 from golden_model.parameters import Parameters
 from golden_model.training_settings import TrainingSettings
 from hdl import verilog
-from sim.cosim import cosimulate, layer_batch
+from sim.cosim import cosimulate, layer_batches
 from sim.report import write_report
 
 RUNS: dict[str, dict[str, str]] = {
@@ -80,8 +80,11 @@ def run_demo(
     progress("capturing a training batch")
     fixed = demo.settings()["SBPCA, fixed"]
     batches = [
-        layer_batch(demo.parameters, sample, demo.seed, fixed.learning_rate, update=True)
-        for sample in training.capture(fixed, data, CAPTURED_STEP)
+        batch
+        for samples in training.capture(fixed, data, CAPTURED_STEP)
+        for batch in layer_batches(
+            demo.parameters, samples, demo.seed, fixed.learning_rate, update=True
+        )
     ]
     start = time.perf_counter()
     results["cosimulation"] = cosimulate(

@@ -261,19 +261,20 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
 @pytest.mark.parametrize("settings", ARITHMETICS)
 def test_captured_samples_are_those_of_the_next_batch(settings):
     run = replace(MLP, **settings, batch=40)
-    captured = capture(run, DIGITS, steps=2)
+    captured = capture(run, DIGITS, steps=1, count=2)
     trainer = Trainer(run, DIGITS.shape, DIGITS.classes)
     for step, (images, labels) in enumerate(batches(run, DIGITS, 1)):
         if step == 2:
             trainer.network.backpropagate(images, labels)
             break
         trainer.step(images, labels, step)
-    assert [(sample.name, sample.images) for sample in captured] == [("fc1", 40), ("fc2", 40)]
-    for sample, layer in zip(captured, trainer.network.weight_layers, strict=True):
+    assert [samples[1].name for samples in captured] == ["fc1", "fc2"]
+    for (_, sample), layer in zip(captured, trainer.network.weight_layers, strict=True):
+        assert sample.images == 40
         assert np.array_equal(sample.activations, layer.activations)
         assert np.array_equal(sample.errors, layer.errors)
 
 
 def test_a_batch_after_the_epoch_cannot_be_captured():
-    with pytest.raises(TrainingError, match="after 5 batches: an epoch has 5"):
-        capture(MLP, DIGITS, steps=5)
+    with pytest.raises(TrainingError, match="2 batches after 4: an epoch has 5"):
+        capture(MLP, DIGITS, steps=4, count=2)
