@@ -126,8 +126,9 @@ def random_batches(
 def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
     most = parameters.max_slots.bit_length() - 1
     return Update(
-        # About one step for the largest products of a gradient that fills its words.
-        rate=scalar.round_scalar(2.0 ** (-3 * parameters.width + 8)),
+        # From about one step for the largest products of a gradient that fills its words, to so
+        # many that duties clip.
+        rate=scalar.round_scalar(2.0 ** (8 - 3 * parameters.width + 4 * (index % 4))),
         slots_min=min(2, most),
         slots_max=min(5, most),
         scrambled=index % 2 == 0,

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,39 +42,60 @@ class Build:
 def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | None = None) -> Build:
     """Build the `verilog` of module `TOP` for `simulator`, or find it built already.
 
-    Raises `SimulatorError` if the simulator is missing or refuses the design.
+    Raises `SimulatorError` if the simulator is missing or refuses the design, or if the folder of
+    builds cannot be written.
     """
     variables = environment(simulator)
-    digest = hashlib.sha256(verilog.encode()).hexdigest()[:16]
+    recipe = Path(__file__).read_bytes()
+    digest = hashlib.sha256(recipe + verilog.encode()).hexdigest()[:16]
     final = (folder or BUILDS).absolute() / f"{simulator}-{digest}"
-    if (final / "complete").exists():
+    if final.exists():
         return Build(simulator, final)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(final, ignore_errors=True)
-    final.mkdir()
-    source = final / f"{TOP}.v"
-    source.write_text(verilog)
-    if simulator == "verilator":
-        _build_verilator(source, ports, variables)
-    else:
-        # Packed in one file, so that the design is elaborated once however often it is run.
-        runner = get_runner("icarus")
-        runner.log.setLevel(logging.WARNING)
-        runner.build(
-            sources=[source],
-            hdl_toplevel=TOP,
-            build_dir=final,
-            # In Verilog, unlike SystemVerilog, giving a variable its initial value is an event:
-            # the one that makes combinational blocks of constants take their values.
-            build_args=["-g2005"],
-            timescale=TIMESCALE,
-            log_file=final / "build.log",
-        )
-    (final / "complete").touch()
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        growing = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-"))
+    except OSError as error:
+        raise SimulatorError(
+            f"cannot build in {final.parent}: {error.strerror}; choose another folder"
+        ) from error
+    try:
+        source = growing / f"{TOP}.v"
+        source.write_text(verilog)
+        if simulator == "verilator":
+            commands = _verilator_commands(source, ports, variables["PATH"])
+        else:
+            commands = _icarus_commands(source)
+        for command in commands:
+            _execute(command, variables, growing / "build.log", simulator)
+        with suppress(OSError):  # another process was faster
+            growing.rename(final)
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
     return Build(simulator, final)
 
 
-def _build_verilator(source: Path, ports: Iterable[str], variables: dict[str, str]) -> None:
+def _execute(command: list[str], variables: dict[str, str], log: Path, simulator: str) -> None:
+    """Run `command` of `simulator`, its output added to `log`; `SimulatorError` if it fails."""
+    with log.open("a") as file:
+        done = subprocess.run(command, env=variables, stdout=file, stderr=file, check=False)
+    if done.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise SimulatorError(f"{simulator} failed to build the design:\n{tail}")
+
+
+def _icarus_commands(source: Path) -> list[list[str]]:
+    """One file, so that the design is elaborated once however often it is run.
+
+    In Verilog, unlike SystemVerilog, giving a variable its initial value is an event: the one that
+    makes combinational blocks of constants take their values.
+    """
+    options = source.with_name("options")
+    options.write_text(f"+timescale+{'/'.join(TIMESCALE)}\n")
+    compiled = source.with_name("sim.vvp")
+    return [["iverilog", "-g2005", "-o", str(compiled), "-s", TOP, "-f", str(options), str(source)]]
+
+
+def _verilator_commands(source: Path, ports: Iterable[str], path: str) -> list[list[str]]:
     """What cocotb's runner does, but with only the ports public and all cores compiling.
 
     Signals that the VPI can reach cannot be optimised away: with every one public the simulation
@@ -85,7 +107,7 @@ def _build_verilator(source: Path, ports: Iterable[str], variables: dict[str, st
     public.write_text("\n".join(["`verilator_config", *lines, ""]))
     libraries = config.libs_dir
     verilate = [
-        "perl", shutil.which("verilator", path=variables["PATH"]) or "verilator",
+        "perl", shutil.which("verilator", path=path) or "verilator",
         "--cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", TOP,
         "--prefix", "Vtop", "-o", TOP, "--timescale", "/".join(TIMESCALE),
         "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
@@ -98,13 +120,7 @@ def _build_verilator(source: Path, ports: Iterable[str], variables: dict[str, st
         "make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count() or 1),
         "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0",
     ]  # fmt: skip
-    with (folder / "build.log").open("w") as log:
-        for command in (verilate, compile_):
-            done = subprocess.run(command, env=variables, stdout=log, stderr=log, check=False)
-            if done.returncode:
-                log.flush()
-                tail = "\n".join((folder / "build.log").read_text().splitlines()[-15:])
-                raise SimulatorError(f"{command[0]} failed to build the design:\n{tail}")
+    return [verilate, compile_]
 
 
 def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:

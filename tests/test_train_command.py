@@ -5,24 +5,15 @@ import json
 import numpy as np
 import pytest
 
-import eigenbar
 from golden_model import training
 
 QUICK = ("--dataset", "digits", "--network", "mlp", "--train-limit", "200")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line; returns exit status, standard output and standard error."""
-
-    def command(*arguments):
-        monkeypatch.setattr("sys.argv", ["eigenbar", "train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            eigenbar.main()
-        output = capsys.readouterr()
-        return exit_.value.code or 0, output.out, output.err
-
-    return command
+def run(command_line):
+    """Run `eigenbar train`."""
+    return lambda *arguments: command_line("train", *arguments)
 
 
 def test_results_are_printed_and_written(run, tmp_path):

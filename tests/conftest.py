@@ -1,0 +1,32 @@
+"""What tests share: the command line, and an accelerator that simulators build fast."""
+
+import os
+
+# Set before NumPy is imported: tests run on all cores already.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+
+import eigenbar
+from golden_model.parameters import Parameters
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """Run `eigenbar` with arguments; returns exit status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["eigenbar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            eigenbar.main()
+        output = capsys.readouterr()
+        return exit_.value.code or 0, output.out, output.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def accelerator():
+    """A narrow accelerator that holds the layers of the CNN on digits."""
+    return Parameters(width=8, lanes=4, columns=2, max_m=128, max_n=160, max_block=512,
+                      buffer_rows=4096, tile_rows=8, tile_columns=8, max_slots=64)  # fmt: skip
