@@ -251,7 +251,7 @@ def demo(
         seed=seed,
         simulator=simulator,
     )
-    with console.status("generating Verilog") as status:
+    with console.status("training") as status:
         results = run_demo(chosen, out, builds=builds, progress=status.update)
     save_results(json, results)
     table = Table(*HEADER)

@@ -20,6 +20,7 @@ from golden_model.training import LayerSample
 from hdl.verilog import Design
 from sim.job import Answer, Batch, Job, Update
 from sim.runner import Build, build, run
+from sim.tools import environment
 
 DATA = ("gaussian", "minimum", "maximum", "zeros", "rank-deficient", "one-sample")
 """Kinds of random data; `mixed` takes them in turn."""
@@ -204,6 +205,7 @@ def cosimulate(
 
     Raises `SimulatorError` if the simulator is missing or the bench fails.
     """
+    environment(simulator)  # before the time that generation takes
     progress(f"building the accelerator for {simulator}")
     built = build_accelerator(parameters, simulator, folder)
     answers = []

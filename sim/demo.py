@@ -15,6 +15,7 @@ from golden_model.training_settings import TrainingSettings
 from hdl import verilog
 from sim.cosim import cosimulate, layer_batches
 from sim.report import write_report
+from sim.tools import environment
 
 RUNS: dict[str, dict[str, str]] = {
     "MBGD, float": {"optimizer": "mbgd", "arithmetic": "float"},
@@ -61,11 +62,10 @@ def run_demo(
 
     Results are written as they come. Raises the errors of training, generation and co-simulation.
     """
-    files = verilog.generate(demo.parameters, out / "verilog")
+    environment(demo.simulator)  # before the time that training takes
     results: dict[str, Any] = {
         "dataset": demo.dataset,
         "parameters": demo.parameters.as_dict(),
-        "verilog": [str(path) for path in files],
         "training": {},
     }
     data = datasets.load(demo.dataset)
@@ -75,7 +75,10 @@ def run_demo(
             progress(f"training: {name}, epoch {state.epoch} of {demo.epochs}")
 
         results["training"][name] = training.train(settings, data, progress=show)
-        write_json(out / "demo.json", results)
+
+    progress("generating Verilog")
+    results["verilog"] = [str(path) for path in verilog.generate(demo.parameters, out / "verilog")]
+    write_json(out / "demo.json", results)
 
     progress("capturing a training batch")
     fixed = demo.settings()["SBPCA, fixed"]

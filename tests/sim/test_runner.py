@@ -30,13 +30,13 @@ def path_with(monkeypatch, tmp_path):
 
 
 def test_an_unknown_simulator_is_answered_with_those_there_are():
-    with pytest.raises(SimulatorError, match="unknown simulator 'vcs'.*verilator, icarus"):
+    with pytest.raises(SimulatorError, match=r"unknown simulator 'vcs'.*verilator, icarus"):
         tools.environment("vcs")
 
 
 def test_missing_icarus_says_what_to_install(path_with):
     path_with()
-    with pytest.raises(SimulatorError, match="needs iverilog.*apt install iverilog"):
+    with pytest.raises(SimulatorError, match=r"needs iverilog.*apt install iverilog"):
         tools.environment("icarus")
 
 
@@ -65,5 +65,5 @@ def test_a_build_that_fails_shows_why_and_leaves_nothing(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SimulatorError, match="cannot build in .*file/builds"):
+    with pytest.raises(SimulatorError, match=r"cannot build in .*file/builds"):
         build(BROKEN, [], "verilator", Path(tmp_path / "file" / "builds"))
