@@ -47,7 +47,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@mkdir -p benchmarks/results
+	@for script in benchmarks/*.py; do echo "== $$script"; \
+	  $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist results *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) build dist results benchmarks/results *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,18 @@
+"""The ideal cycles that co-simulation compares with."""
+
+from golden_model.cost import ideal_batch_cycles, ideal_block_cycles
+from golden_model.parameters import Parameters
+
+
+def test_a_block_takes_its_rows_twice_for_each_sample_and_twice_for_each_rank():
+    # 128 and 784 words are 8 and 49 rows of 16.
+    assert ideal_block_cycles(Parameters(), 128, 784, 4, 64) == (2 * 64 + 2 * 4) * (8 + 49)
+
+
+def test_the_last_row_of_a_vector_counts_whole():
+    assert ideal_block_cycles(Parameters(), 1, 17, 1, 1) == 4 * (1 + 2)
+
+
+def test_a_batch_is_the_sum_of_its_blocks():
+    blocks = [ideal_block_cycles(Parameters(), 10, 20, 2, samples) for samples in (8, 8, 3)]
+    assert ideal_batch_cycles(Parameters(), 10, 20, 2, [8, 8, 3]) == sum(blocks)

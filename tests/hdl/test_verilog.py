@@ -1,0 +1,36 @@
+"""Nets are assigned at once where that means the same."""
+
+from hdl.verilog import join_assignments
+
+PARTS = """module a(o, s);
+  output [3:0] o;
+  wire [3:0] o;
+  wire [1:0] \\s[0] ;
+  assign o[1:0] = \\s[0] ;
+  assign o[3] = s[1];
+  assign o[2] = 1'h0;
+endmodule
+"""
+
+
+def test_parts_that_cover_a_net_are_joined_highest_first():
+    joined = join_assignments(PARTS)
+    assert "  assign o = { s[1], 1'h0, \\s[0]  };\n" in joined
+    assert joined.count("assign") == 1
+
+
+def test_a_net_with_a_bit_missing_is_left_alone():
+    text = PARTS.replace("  assign o[2] = 1'h0;\n", "")
+    assert join_assignments(text) == text
+
+
+def test_operators_whose_width_depends_on_their_place_are_left_alone():
+    text = PARTS.replace("s[1];", "s[1] + s[0];")
+    assert join_assignments(text) == text
+
+
+def test_nets_of_one_name_in_two_modules_are_kept_apart():
+    half = "  assign o[3:2] = s[3:2];\n"
+    text = PARTS.replace("  assign o[3] = s[1];\n  assign o[2] = 1'h0;\n", "")
+    other = text.replace("module a", "module b").replace("  assign o[1:0] = \\s[0] ;\n", half)
+    assert join_assignments(text + other) == text + other
