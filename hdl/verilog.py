@@ -18,7 +18,7 @@ from amaranth import Shape
 from amaranth.back import verilog
 from amaranth.lib.wiring import In
 
-from golden_model.cost import IDEAL_BLOCK_CYCLES
+from golden_model.cost import BLOCK_STEPS, IDEAL_BLOCK_CYCLES
 from golden_model.parameters import Parameters
 from hdl import adder_tree, mac_array, magnitude, narrow
 from hdl.accelerator import PORTS, Accelerator
@@ -118,6 +118,7 @@ def describe(design: Design) -> dict[str, Any]:
             "accumulator": parameters.accumulator_bits,
             "dot_product": parameters.dot_bits,
             "history": parameters.history_bits,
+            "history_digits": parameters.history_digits,
             "stream_bytes": parameters.stream_bytes,
         },
         "latencies": {
@@ -128,6 +129,7 @@ def describe(design: Design) -> dict[str, Any]:
             "pass": pass_latency(parameters),
             "fetch": FETCH_LATENCY,
         },
+        "block_steps": BLOCK_STEPS,
         "ideal_block_cycles": IDEAL_BLOCK_CYCLES,
     }
 

@@ -14,6 +14,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutErro
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiResp
 
+from golden_model.cost import batch_steps
 from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
 from golden_model.parameters import Parameters
@@ -181,6 +182,8 @@ class Bench:
         answer.compare("STATUS.done", (await driver.fields("STATUS"))["done"], 1)
         answer.cycles = await driver.read("CYCLES")
         answer.multiply_cycles = await driver.read("MULTIPLY_CYCLES")
+        steps = batch_steps(parameters, batch.m, batch.n, batch.k, batch.samples)
+        answer.compare("MULTIPLY_CYCLES", answer.multiply_cycles, steps)
         if batch.update is not None:
             compare_update(parameters, batch, batch.update, expected, self.monitor.slots, answer)
             answer.compare("CLIPS", await driver.read("CLIPS"), answer.clips)

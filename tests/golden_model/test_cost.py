@@ -1,6 +1,6 @@
 """The ideal cycles that co-simulation compares with."""
 
-from golden_model.cost import ideal_batch_cycles, ideal_block_cycles
+from golden_model.cost import batch_steps, block_steps, ideal_batch_cycles, ideal_block_cycles
 from golden_model.parameters import Parameters
 
 
@@ -11,6 +11,15 @@ def test_a_block_takes_its_rows_twice_for_each_sample_and_twice_for_each_rank():
 
 def test_the_last_row_of_a_vector_counts_whole():
     assert ideal_block_cycles(Parameters(), 1, 17, 1, 1) == 4 * (1 + 2)
+
+
+def test_steps_are_those_of_the_passes():
+    # Two projections, two accumulations with two history digits, four dot products and three
+    # subtractions a factor, one overlap.
+    rows = 8 + 49
+    passes = 2 * 64 * rows + 2 * rows + 4 * rows + 3 * 2 * rows + 8
+    assert block_steps(Parameters(), 128, 784, 4, 64) == passes
+    assert batch_steps(Parameters(), 128, 784, 4, [64]) == passes + rows
 
 
 def test_a_batch_is_the_sum_of_its_blocks():
