@@ -176,4 +176,10 @@ class Accelerator(wiring.Component):
             update.fetch_data.eq(core.fetch_data),
         ]
         m.d.comb += [getattr(self, name).eq(getattr(update, name)) for name in _PINS]
+        update_cycles = Signal(32)
+        with m.If(starting):
+            m.d.sync += update_cycles.eq(0)
+        with m.Elif(update.busy):
+            m.d.sync += update_cycles.eq(update_cycles + 1)
+        m.d.comb += registers.update_cycles.eq(update_cycles)
         return m

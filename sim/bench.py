@@ -19,6 +19,7 @@ from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
 from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
+from hdl.update import update_cycles
 from sim.driver import AcceleratorDriver, unpack_state
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
 from sim.runner import load_job, save_answer
@@ -119,6 +120,9 @@ def compare_update(
     if wrong:
         answer.mismatch("conductances after the update", wrong)
     answer.slots, answer.pulses, answer.clips = len(slots), report.pulses, report.clips
+    answer.update_cycles = update_cycles(
+        parameters, batch.m, batch.n, report.slots, update.scrambled
+    )
 
 
 class Bench:
@@ -180,12 +184,14 @@ class Bench:
         answer.compare("SATURATIONS", answer.saturations, expected.saturations)
         answer.compare("ERROR", await driver.read("ERROR"), 0)
         answer.compare("STATUS.done", (await driver.fields("STATUS"))["done"], 1)
-        answer.cycles = await driver.read("CYCLES")
+        updating = await driver.read("UPDATE_CYCLES")
+        answer.cycles = await driver.read("CYCLES") - updating
         answer.multiply_cycles = await driver.read("MULTIPLY_CYCLES")
         steps = batch_steps(parameters, batch.m, batch.n, batch.k, batch.samples)
         answer.compare("MULTIPLY_CYCLES", answer.multiply_cycles, steps)
         if batch.update is not None:
             compare_update(parameters, batch, batch.update, expected, self.monitor.slots, answer)
+            answer.compare("UPDATE_CYCLES", updating, answer.update_cycles)
             answer.compare("CLIPS", await driver.read("CLIPS"), answer.clips)
             answer.compare("PULSES", await driver.read("PULSES"), answer.pulses)
         else:

@@ -229,6 +229,8 @@ def cosimulate(
         "simulated_cycles": cycles,
         "cycles_per_second": cycles / seconds if seconds else 0.0,
         "saturations": sum(answer.saturations for answer in answers),
+        "multiply_cycles": sum(answer.multiply_cycles for answer in answers),
+        "update_cycles": sum(answer.update_cycles for answer in answers),
         "slots": sum(answer.slots for answer in answers),
         "pulses": sum(answer.pulses for answer in answers),
         "clips": sum(answer.clips for answer in answers),

@@ -87,8 +87,11 @@ class BatchAnswer:
     first_mismatches: list[str] = field(default_factory=list)
     """The first few, described."""
     cycles: int = 0
-    """CYCLES: clock cycles of the run, without the update's."""
+    """CYCLES - UPDATE_CYCLES: clock cycles of the run, without the update's."""
     multiply_cycles: int = 0
+    """MULTIPLY_CYCLES: cycles in which the array multiplied."""
+    update_cycles: int = 0
+    """UPDATE_CYCLES, as `hdl.update.update_cycles` has it."""
     ideal_cycles: int = 0
     """`golden_model.cost.ideal_block_cycles` summed over the blocks."""
     saturations: int = 0
