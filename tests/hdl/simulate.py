@@ -1,6 +1,6 @@
 """Running a component on Amaranth's simulator."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from amaranth.sim import Simulator
@@ -8,10 +8,12 @@ from amaranth.sim import Simulator
 Testbench = Callable[[Any], Awaitable[None]]
 
 
-def simulate(component: Any, *testbenches: Testbench) -> None:
-    """Run `component` with a clock until all testbenches are done."""
+def simulate(component: Any, *testbenches: Testbench, processes: Sequence[Testbench] = ()) -> None:
+    """Run `component`, with `processes` beside it, clocked until all testbenches are done."""
     simulator = Simulator(component)
     simulator.add_clock(1e-6)
     for testbench in testbenches:
         simulator.add_testbench(testbench)
+    for process in processes:
+        simulator.add_process(process)
     simulator.run()

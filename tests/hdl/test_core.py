@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from golden_model import scalar
+from golden_model.cost import batch_steps
 from golden_model.fixed import FixedState, fill_words, run_batch
 from golden_model.parameters import Parameters
 from hdl.core import Core
@@ -145,3 +146,4 @@ def test_batch_equals_golden_model(width, lanes, columns, m, n, k, sizes, kind):
     assert answer["weight"] == expected.state.weight.tolist()
     assert answer["scale"] == expected.scale.tolist()
     assert answer["saturations"] == expected.saturations
+    assert answer["multiply_cycles"] == batch_steps(p, m, n, k, sizes)
