@@ -358,6 +358,12 @@ def train(
             soft_wrap=True,
         )
         raise typer.Exit(130) from None
+    if optimizer == "sbpca":
+        for layer in result["layers"]:
+            typer.echo(
+                f"{layer['name']}: {layer['m']} x {layer['n']}, rank {layer['rank']}, "
+                f"blocks of {layer['block']} samples"
+            )
     for line in result["history"]:
         typer.echo(
             f"epoch {line['epoch']}: loss {line['train_loss']:.4f}, "

@@ -21,6 +21,7 @@ def test_results_are_printed_and_written(run, tmp_path):
     status, output, _ = run(*QUICK, "--epochs", 2, "--width", 8, "--json", path)
     result = json.loads(path.read_text())
     assert status == 0
+    assert output.splitlines()[0] == "fc1: 32 x 65, rank 4, blocks of 8 samples"
     assert output.splitlines()[-1].startswith("epoch 2: loss")
     assert f"test accuracy {100 * result['test_accuracy']:.2f} %" in output
     assert result["settings"]["parameters"]["width"] == 8
