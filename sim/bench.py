@@ -284,15 +284,22 @@ async def mistakes(dut: Any) -> None:
     await driver.abort()
     await recover("settings and start while busy, then abort")
 
-    for delay in random.integers(0, 4000, 6):
+    async def abort_a_run(moment: str, delay: int, *, in_update: bool) -> None:
         await driver.configure(batch)
         await driver.start()
         for packet in packets:
             driver.send(packet)
-        await ClockCycles(dut.clk, int(delay) + 1)
+        if in_update:
+            await with_timeout(RisingEdge(dut.slot_valid), PATIENCE, "ns")
+        await ClockCycles(dut.clk, delay + 1)
         await driver.abort()
         await FallingEdge(dut.clk)
         await FallingEdge(dut.clk)
-        assert not int(dut.slot_valid.value), "slots are driven after an abort"
-        await recover(f"abort after {delay} cycles")
+        assert not int(dut.slot_valid.value), f"slots are driven after {moment}"
+        await recover(moment)
+
+    for delay in random.integers(0, 4000, 6):
+        await abort_a_run(f"abort after {delay} cycles", int(delay), in_update=False)
+    for delay in random.integers(0, 60, 3):
+        await abort_a_run(f"abort {delay} cycles into the pulses", int(delay), in_update=True)
     save_answer(seen)

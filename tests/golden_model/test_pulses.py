@@ -248,3 +248,14 @@ def test_numbers_of_ranks_that_differ_are_refused():
             scrambled=True,
             seed=0,
         )
+
+
+def test_phases_take_the_polarities_in_the_documented_order():
+    x, delta = np.array([[127.0], [-127.0]]), np.array([[127.0], [-127.0]])
+    kappa = scalar.round_scalar(2.0**-12)
+    pulses = UpdatePulses(TINY, x, delta, [kappa], slots_min=3, slots_max=3, scrambled=True, seed=1)
+    (train,) = pulses.trains()
+    rows, columns = (lines.reshape(4, 8, -1) for lines in (train.rows, train.columns))
+    # Row polarity is that of x, column polarity the opposite of delta's: docs/updates.md.
+    assert [set(np.unique(phase)) - {0} for phase in rows] == [{1}, {-1}, {1}, {-1}]
+    assert [set(np.unique(phase)) - {0} for phase in columns] == [{1}, {-1}, {-1}, {1}]

@@ -96,6 +96,8 @@ def test_a_host_that_makes_mistakes_sees_them_and_can_go_on(accelerator, simulat
     for setting in ("M = 129", "N = 161", "M = 0", "K = 3", "BLOCK = 513", "LAST = 0"):
         assert seen[setting] == {"dimensions": 1}
     assert seen["write to a read-only register"] == {"write": 1}
+    pulsing = [errors for mistake, errors in seen.items() if "into the pulses" in mistake]
+    assert pulsing == [{"aborted": 1}] * 3
     assert seen["settings and start while busy, then abort"] == {
         "start_busy": 1,
         "write": 1,
