@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,6 +102,16 @@ def chosen_parameters(
     return parameters.with_settings(settings or [])
 
 
+def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print a table, narrow enough for 80 columns; numbers, in all but the first, to the right."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
 def save_results(path: Path | None, results: dict[str, Any]) -> None:
     """Write `results` to `path`, if there is one."""
     if path is not None:
@@ -196,18 +207,21 @@ def cosim(
             progress=status.update,
         )
     save_results(json, results)
-    table = Table("batch", "m, n, k", "values", "mismatches", "cycles", "of ideal", "slots")
-    for row in results["batches"]:
-        table.add_row(
-            row["name"],
-            f"{row['m']}, {row['n']}, {row['k']}",
-            f"{row['values_compared']}",
-            f"{row['mismatches']}",
-            f"{row['cycles']}",
-            f"{row['cycles'] / row['ideal_cycles']:.3f}",
-            f"{row['slots']}",
-        )
-    Console().print(table)
+    print_table(
+        ("batch", "m, n, k", "compared", "mismatches", "cycles", "of ideal", "slots"),
+        (
+            (
+                row["name"],
+                f"{row['m']}, {row['n']}, {row['k']}",
+                f"{row['values_compared']}",
+                f"{row['mismatches']}",
+                f"{row['cycles']}",
+                f"{row['cycles'] / row['ideal_cycles']:.3f}",
+                f"{row['slots']}",
+            )
+            for row in results["batches"]
+        ),
+    )
     typer.echo(
         f"{results['values_compared']} values compared, {results['mismatches']} mismatches, "
         f"{results['cycles']} cycles for {results['ideal_cycles']} ideal, "
@@ -254,10 +268,7 @@ def demo(
     with console.status("training") as status:
         results = run_demo(chosen, out, builds=builds, progress=status.update)
     save_results(json, results)
-    table = Table(*HEADER)
-    for row in table_rows(results):
-        table.add_row(*row)
-    Console().print(table)
+    print_table(HEADER, table_rows(results))
     typer.echo(f"Verilog: {out / 'verilog'}   results: {out / 'demo.json'}")
     typer.echo(f"report:  {out / 'demo.html'}")
     if results["cosimulation"]["mismatches"]:

@@ -50,8 +50,8 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
         for name, run in results["training"].items()
     ]  # fmt: skip
     cosimulation = results["cosimulation"]
-    layers = [(f"RTL, {row['name']}", row) for row in cosimulation["batches"]]
-    for name, row in [*layers, ("RTL, all layers", cosimulation)]:
+    layers = [(f"RTL {row['name']}", row) for row in cosimulation["batches"]]
+    for name, row in [*layers, ("RTL all", cosimulation)]:
         ratio = row["cycles"] / row["ideal_cycles"]
         counts = [row[key] for key in ("values_compared", "mismatches", "cycles")]
         rest = [row[key] for key in ("slots", "pulses", "saturations")]
