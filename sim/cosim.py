@@ -175,14 +175,17 @@ def layer_batches(
 def _layer_update(
     parameters: Parameters, sample: LayerSample, units: Units, learning_rate: float, seed: int
 ) -> Update:
-    """The update of a layer whose weights, from -1 to 1, are in devices of 256 states."""
+    """The update of a layer whose weights, from -1 to 1, are in devices of 256 states.
+
+    At least 16 slots a phase, because with one or two the cells of a tile step together.
+    """
     states = 256
     samples_an_image = len(sample.errors) // sample.images
     rate = update_rate(
         learning_rate, units.exponent, units.weighed / samples_an_image, 2 / (states - 1)
     )
     most = parameters.max_slots.bit_length() - 1
-    return Update(rate, 0, min(5, most), True, seed, states)
+    return Update(rate, min(4, most), min(6, most), True, seed, states)
 
 
 def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:

@@ -21,7 +21,7 @@ COLORS = ("#4c5a67", "#1f77b4", "#d9730d")
 """One for each training run."""
 
 RASTER_SLOTS = 128
-"""Slots of the pulse raster: the four phases of an update of 32 slots."""
+"""Most slots of the pulse raster."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2329; max-width: 62rem; margin: 2rem auto;
@@ -95,9 +95,9 @@ conductances that the driver pins leave in a crossbar. Cycles include loading th
 first block, and storing the result; ideal is {escape(cosimulation["ideal_formula"])}.</p>
 {plots["cycles"]}
 <h2>Pulses</h2>
-<p>The lines of one crossbar tile in the first {RASTER_SLOTS} slots of the last layer's update: a
-cell steps where its row and its column fire in the same slot. Four phases keep every line at one
-polarity at a time.</p>
+<p>The lines of one crossbar tile in the last layer's update, its first rank (at most
+{RASTER_SLOTS} slots): a cell steps where its row and its column fire in the same slot. Four phases
+keep every line at one polarity at a time.</p>
 {plots["pulses"]}
 </body>
 </html>
