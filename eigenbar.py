@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 # One thread for NumPy's matrix products, read when NumPy is imported: they are small, a second
 # thread gains little and, where the processor is shared, waits for its turn many times as long.
@@ -20,7 +20,7 @@ from rich.table import Table
 from golden_model import datasets, training
 from golden_model.arrays import Device
 from golden_model.datasets import DatasetError
-from golden_model.files import write_json
+from golden_model.files import why_unwritable, write_json
 from golden_model.network import NETWORKS, NetworkError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
 from golden_model.training_settings import (
@@ -112,13 +112,10 @@ def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     Console().print(table)
 
 
-def save_results(path: Path | None, results: dict[str, Any]) -> None:
-    """Write `results` to `path`, if there is one."""
-    if path is not None:
-        try:
-            write_json(path, results)
-        except OSError as error:
-            raise GenerationError(f"cannot write {path}: {error.strerror}") from error
+def check_results(path: Path | None) -> None:
+    """Raise `GenerationError` now, rather than when the work is done, if `path` is unwritable."""
+    if path is not None and (reason := why_unwritable(path)):
+        raise GenerationError(reason)
 
 
 @app.command()
@@ -131,14 +128,14 @@ def generate(
 ) -> None:
     """Write Verilog, parameters, register documentation and a description of the ports."""
     parameters = chosen_parameters(preset, config, settings)
+    check_results(json)
     with console.status("generating Verilog"):
         paths = verilog.generate(parameters, out)
     for path in paths:
         typer.echo(path)
-    save_results(
-        json,
-        {"files": [str(path) for path in paths], **verilog.describe(verilog.Design.of(parameters))},
-    )
+    if json is not None:
+        files = [str(path) for path in paths]
+        write_json(json, {"files": files, **verilog.describe(verilog.Design.of(parameters))})
 
 
 @app.command()
@@ -176,6 +173,7 @@ def cosim(
 ) -> None:
     """Run the generated Verilog and compare it with the golden model on every bit."""
     parameters = chosen_parameters(preset, config, settings)
+    check_results(json)
     if not 0 <= stalls < 1:
         raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
     if from_training == (shape is not None):
@@ -204,9 +202,9 @@ def cosim(
             stall=stalls,
             seed=seed,
             folder=builds,
+            results=json,
             progress=status.update,
         )
-    save_results(json, results)
     print_table(
         ("batch", "m, n, k", "compared", "mismatches", "cycles", "of ideal", "slots"),
         (
@@ -265,9 +263,11 @@ def demo(
         seed=seed,
         simulator=simulator,
     )
+    check_results(json)
     with console.status("training") as status:
         results = run_demo(chosen, out, builds=builds, progress=status.update)
-    save_results(json, results)
+    if json is not None:
+        write_json(json, results)
     print_table(HEADER, table_rows(results))
     typer.echo(f"Verilog: {out / 'verilog'}   results: {out / 'demo.json'}")
     typer.echo(f"report:  {out / 'demo.html'}")

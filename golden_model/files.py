@@ -29,6 +29,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def why_unwritable(path: Path) -> str | None:
+    """Why a file cannot be written at `path`, told before the work whose results it would take."""
+    if path.is_dir():
+        return f"cannot write {path}: it is a folder"
+    if not path.parent.is_dir():
+        return f"cannot write {path}: there is no folder {path.parent}"
+    if not os.access(path.parent, os.W_OK):
+        return f"cannot write {path}: no permission to write to {path.parent}"
+    return None
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write `values` to `path` as JSON; raises ValueError for numbers that JSON has not."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from golden_model import checkpoints, network
 from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
 from golden_model.datasets import Dataset
-from golden_model.files import write_json
+from golden_model.files import why_unwritable, write_json
 from golden_model.layers import Array
 from golden_model.optimizers import FixedOptimizer, FloatOptimizer, Mbgd, Optimizer
 from golden_model.training_settings import TrainingError, TrainingSettings
@@ -278,10 +278,8 @@ def _epoch(
 def _check_files(checkpoint: Path | None, resume: bool, results: Path | None) -> None:
     """Raise `TrainingError` now rather than after an epoch for files that cannot be written."""
     for path in (checkpoint, results):
-        if path is not None and not path.parent.is_dir():
-            raise TrainingError(f"cannot write {path}: there is no folder {path.parent}")
-        if path is not None and path.is_dir():
-            raise TrainingError(f"cannot write {path}: it is a folder")
+        if path is not None and (reason := why_unwritable(path)):
+            raise TrainingError(reason)
     if resume and checkpoint is None:
         raise TrainingError("resume needs the checkpoint to resume from")
     if checkpoint is not None and checkpoint.exists() and not resume:

@@ -12,6 +12,7 @@ import numpy as np
 from golden_model import scalar
 from golden_model.cost import IDEAL_BLOCK_CYCLES
 from golden_model.crossbar import update_rate
+from golden_model.files import write_json
 from golden_model.fixed import FixedState, Units, fill_words, initial_fixed_state
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
@@ -202,28 +203,40 @@ def cosimulate(
     stall: float = 0.0,
     seed: int = 0,
     folder: Path | None = None,
+    results: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Run `batches` on the RTL and compare; the results, as `eigenbar cosim` writes them.
+    """Run `batches` on the RTL and compare; the results, which JSON can hold.
 
-    Raises `SimulatorError` if the simulator is missing or the bench fails.
+    They also go to `results` as they come, some batches at a time. Raises `SimulatorError` if the
+    simulator is missing or the bench fails; the results so far then remain.
     """
     environment(simulator)  # before the time that generation takes
     progress(f"building the accelerator for {simulator}")
     built = build_accelerator(parameters, simulator, folder)
-    answers = []
-    cycles, seconds = 0, 0.0
-    for number, part in enumerate(_runs(batches), 1):
-        progress(f"simulating: {part[0].name} ({number})")
-        answer: Answer = run(built, BENCH, Job(parameters, part, stall, seed), "batches")
-        answers += answer.batches
-        cycles += answer.simulated_cycles
-        seconds += answer.seconds
+    answers: list[Answer] = []
+    for part in _runs(batches):
+        done = sum(len(answer.batches) for answer in answers)
+        progress(f"simulating {part[0].name}, {done} of {len(batches)} batches done")
+        answers.append(run(built, BENCH, Job(parameters, part, stall, seed), "batches"))
+        summary = {
+            "simulator": simulator,
+            "parameters": parameters.as_dict(),
+            "stall": stall,
+            "seed": seed,
+            **_summary(answers),
+        }
+        if results is not None:
+            write_json(results, summary)
+    return summary
+
+
+def _summary(runs: Sequence[Answer]) -> dict[str, Any]:
+    """The answers added up, and each batch's own."""
+    answers = [answer for run in runs for answer in run.batches]
+    cycles = sum(run.simulated_cycles for run in runs)
+    seconds = sum(run.seconds for run in runs)
     return {
-        "simulator": simulator,
-        "parameters": parameters.as_dict(),
-        "stall": stall,
-        "seed": seed,
         "values_compared": sum(answer.values_compared for answer in answers),
         "mismatches": sum(answer.mismatches for answer in answers),
         "cycles": sum(answer.cycles for answer in answers),

@@ -63,6 +63,7 @@ def test_a_mismatch_fails_the_command(run, monkeypatch):
         (["--shape", "4,4,1,1", "--data", "fine"], "unknown data 'fine'; choose one of: gaussian"),
         (["--shape", "4,4,1,1", "--stalls", "1"], "--stalls 1.0 must be at least 0 and below 1"),
         (["--shape", "4,4,1,1", "--simulator", "vcs"], "unknown simulator 'vcs'; choose one of"),
+        (["--shape", "4,4,1,1", "--json", "no/x.json"], "cannot write no/x.json: there is"),
         ([], "give one of --shape M,N,K,B and --from-training"),
         (["--from-training"], "exceeds the accelerator's max_m x max_n = 16 x 32"),
         (["--from-training", "--set", "max_m=128", "--set", "max_n=160", "--steps", "99"],
