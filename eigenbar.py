@@ -70,7 +70,9 @@ def _choices(names: tuple[str, ...]) -> str:
 
 PresetOption = Annotated[
     str | None,
-    typer.Option(help=f"Parameters of the accelerator. {_choices(tuple(PRESETS))} [default]"),
+    typer.Option(
+        help=f"Parameters of the accelerator, default unless given. {_choices(tuple(PRESETS))}"
+    ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option(help="TOML file of parameters, in place of a preset.")
@@ -82,7 +84,7 @@ SettingsOption = Annotated[
 JsonOption = Annotated[Path | None, typer.Option(help="File that takes the results as JSON.")]
 SimulatorOption = Annotated[str, typer.Option(help=_choices(SIMULATORS))]
 BuildsOption = Annotated[
-    Path | None, typer.Option(help=f"Folder that keeps simulator builds. [{BUILDS}]")
+    Path | None, typer.Option(help=f"Folder that keeps simulator builds; {BUILDS} unless given.")
 ]
 DataFolderOption = Annotated[
     Path | None,
