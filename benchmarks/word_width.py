@@ -25,18 +25,13 @@ from golden_model import datasets, training
 from golden_model.files import write_json
 from golden_model.fixed import FixedSbpca
 from golden_model.parameters import Parameters
-from golden_model.sbpca import Factors, FloatSbpca
+from golden_model.sbpca import FloatSbpca
 from golden_model.training import LayerSample
 from golden_model.training_settings import TrainingSettings, with_width
 
 WIDTHS = (8, 10, 12, 14, 16, 18)
 REQUIRED_ERROR = 1e-3
 """Largest error allowed at 16 bits."""
-
-
-def product(factors: Factors) -> np.ndarray:
-    """The gradient that `factors` stand for."""
-    return (factors.delta * factors.weight) @ factors.x.T
 
 
 def relative_error(parameters: Parameters, sample: LayerSample, *, same_words: bool) -> float:
@@ -56,8 +51,8 @@ def relative_error(parameters: Parameters, sample: LayerSample, *, same_words: b
         activations, errors = (
             np.ldexp(*parameters.word.quantise(values)) for values in (activations, errors)
         )
-    seen = product(fixed.factorise(activations, errors, sample.block))
-    wanted = product(exact.factorise(activations, errors, sample.block))
+    seen = fixed.factorise(activations, errors, sample.block).gradient()
+    wanted = exact.factorise(activations, errors, sample.block).gradient()
     return float(np.linalg.norm(seen - wanted) / np.linalg.norm(wanted))
 
 
