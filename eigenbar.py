@@ -188,14 +188,8 @@ def cosim(
         run = TrainingSettings(
             dataset=dataset, rank=rank, batch=images, seed=seed, parameters=parameters
         )
-        layers = training.capture(run, datasets.load(dataset, data_folder), steps, batches)
-        runs = [
-            batch
-            for samples in layers
-            for batch in simulation.layer_batches(
-                parameters, samples, seed, run.learning_rate, update=update
-            )
-        ]
+        data_set = datasets.load(dataset, data_folder)
+        runs = simulation.training_batches(run, data_set, steps, batches, update=update)
     with console.status("") as status:
         results = simulation.cosimulate(
             parameters,

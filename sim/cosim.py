@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from golden_model import scalar
+from golden_model import scalar, training
 from golden_model.cost import IDEAL_BLOCK_CYCLES
 from golden_model.crossbar import update_rate
+from golden_model.datasets import Dataset
 from golden_model.files import write_json
 from golden_model.fixed import FixedState, Units, fill_words, initial_fixed_state
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
 from golden_model.sbpca import blocks
 from golden_model.training import LayerSample
+from golden_model.training_settings import TrainingSettings
 from hdl.verilog import Design
 from sim.job import Answer, Batch, Job, Update
 from sim.runner import Build, build, run
@@ -136,6 +138,23 @@ def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
         scrambled=index % 2 == 0,
         seed=seed + index + 1,
     )
+
+
+def training_batches(
+    settings: TrainingSettings, dataset: Dataset, steps: int, count: int = 1, *, update: bool
+) -> list[Batch]:
+    """The runs for the `count` batches after the first `steps` of a training run, layer by layer.
+
+    Raises `TrainingError` if an epoch has fewer batches, `CosimError` for a layer that does not
+    fit.
+    """
+    return [
+        batch
+        for samples in training.capture(settings, dataset, steps, count)
+        for batch in layer_batches(
+            settings.parameters, samples, settings.seed, settings.learning_rate, update=update
+        )
+    ]
 
 
 def layer_batches(

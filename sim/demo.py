@@ -13,8 +13,8 @@ from golden_model.files import write_json
 from golden_model.parameters import Parameters
 from golden_model.training_settings import TrainingSettings
 from hdl import verilog
-from sim.cosim import cosimulate, layer_batches
-from sim.report import write_report
+from sim.cosim import cosimulate, training_batches
+from sim.report import check_plotting, write_report
 from sim.tools import environment
 
 RUNS: dict[str, dict[str, str]] = {
@@ -62,7 +62,8 @@ def run_demo(
 
     Results are written as they come. Raises the errors of training, generation and co-simulation.
     """
-    environment(demo.simulator)  # before the time that training takes
+    environment(demo.simulator)  # what is missing is told before the time that training takes
+    check_plotting()
     results: dict[str, Any] = {
         "dataset": demo.dataset,
         "parameters": demo.parameters.as_dict(),
@@ -82,13 +83,7 @@ def run_demo(
 
     progress("capturing a training batch")
     fixed = demo.settings()["SBPCA, fixed"]
-    batches = [
-        batch
-        for samples in training.capture(fixed, data, CAPTURED_STEP)
-        for batch in layer_batches(
-            demo.parameters, samples, demo.seed, fixed.learning_rate, update=True
-        )
-    ]
+    batches = training_batches(fixed, data, CAPTURED_STEP, update=True)
     start = time.perf_counter()
     results["cosimulation"] = cosimulate(
         demo.parameters, batches, demo.simulator, folder=builds, progress=progress

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,18 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def check_plotting() -> None:
+    """Raise `SimulatorError` if matplotlib is missing."""
+    if find_spec("matplotlib") is None:
+        raise SimulatorError(
+            "the report needs matplotlib; install the extra: pip install 'eigenbar[report]'"
+        )
+
+
 def write_report(results: Mapping[str, Any], batches: Sequence[Batch], path: Path) -> None:
     """Write the page of the demonstration's `results` to `path`.
 
-    `batches` are those that were replayed. Raises `SimulatorError` if matplotlib is missing.
+    `batches` are those that were replayed. Needs matplotlib.
     """
     cosimulation = results["cosimulation"]
     mismatches = cosimulation["mismatches"]
@@ -118,12 +127,8 @@ def _plots(
     results: Mapping[str, Any], parameters: Parameters, batches: Sequence[Batch]
 ) -> dict[str, str]:
     """The figures as SVG, by name."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise SimulatorError(
-            "the report needs matplotlib; install the extra: pip install 'eigenbar[report]'"
-        ) from error
+    from matplotlib.figure import Figure
+
     figures = {name: Figure(figsize=(9, 3.4), layout="constrained") for name in
                ("training", "cycles", "pulses")}  # fmt: skip
     _draw_training(figures["training"], results["training"])

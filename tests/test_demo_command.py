@@ -26,6 +26,14 @@ def test_the_demonstration_trains_simulates_and_reports(command_line, accelerato
     assert not re.search(r'(src|href)="(?!#|data:)', page)  # needs no other file
 
 
+def test_missing_matplotlib_is_told_before_the_work(command_line, monkeypatch, tmp_path):
+    monkeypatch.setattr("sim.report.find_spec", lambda _: None)
+    status, _, error = command_line("demo", "--out", tmp_path / "results")
+    assert status == 2
+    assert "pip install 'eigenbar[report]'" in error
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_layer_that_does_not_fit_is_named(command_line, tmp_path):
     status, _, error = command_line("demo", "--preset", "tiny", "--out", tmp_path / "results")
     assert status == 2

@@ -5,12 +5,20 @@ import shutil
 import numpy as np
 import pytest
 
-from golden_model import datasets, training
+from golden_model import datasets
 from golden_model.cost import batch_steps, ideal_batch_cycles
 from golden_model.fixed import FixedSbpca, run_batch
 from golden_model.training import LayerSample
 from golden_model.training_settings import TrainingSettings
-from sim.cosim import BENCH, DATA, build_accelerator, cosimulate, layer_batches, random_batches
+from sim.cosim import (
+    BENCH,
+    DATA,
+    build_accelerator,
+    cosimulate,
+    layer_batches,
+    random_batches,
+    training_batches,
+)
 from sim.job import Job
 from sim.runner import run
 
@@ -46,12 +54,7 @@ def test_every_kind_of_data_in_runs_of_changing_dimensions(accelerator, simulato
 
 def test_successive_training_batches_of_every_layer(accelerator):
     settings = TrainingSettings(dataset="digits", rank=2, batch=8, parameters=accelerator)
-    layers = training.capture(settings, datasets.load("digits"), steps=3, count=2)
-    batches = [
-        batch
-        for samples in layers
-        for batch in layer_batches(accelerator, samples, 0, 0.1, update=True)
-    ]
+    batches = training_batches(settings, datasets.load("digits"), 3, 2, update=True)
     results = cosimulate(accelerator, batches, "verilator")
     assert [batch.name for batch in batches[:3]] == ["conv1 0", "conv1 1", "conv2 0"]
     assert all(batch["pulses"] for batch in results["batches"])
