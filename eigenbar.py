@@ -27,6 +27,7 @@ from golden_model.training_settings import (
     ARITHMETICS,
     ARRAYS,
     OPTIMIZERS,
+    SCHEDULES,
     TrainingError,
     TrainingSettings,
     with_width,
@@ -279,11 +280,25 @@ def train(
         str, typer.Option(help=f"{_choices(OPTIMIZERS)} mbgd is mini-batch gradient descent.")
     ] = "sbpca",
     rank: Annotated[
-        int, typer.Option(help="Outer products of an update (sbpca); a layer's is min(rank, m, n).")
+        int,
+        typer.Option(
+            help="Outer products of an update (sbpca, svd, lrt); min(rank, m, n) a layer."
+        ),
     ] = 4,
+    layer_ranks: Annotated[
+        str | None,
+        typer.Option(metavar="K,K,...", help="A rank for each layer with weights, in turn."),
+    ] = None,
     block: Annotated[
-        int, typer.Option(help="Images a block (sbpca), cut to what the block buffer holds.")
+        int, typer.Option(help="Images a block (sbpca, lrt), cut to what the block buffer holds.")
     ] = 8,
+    momentum: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the last batch's factors in the next (sbpca, sbe); "
+            "without it they weigh one block, as published."
+        ),
+    ] = None,
     arithmetic: Annotated[
         str, typer.Option(help=f"{_choices(ARITHMETICS)} fixed: the accelerator's, to the bit.")
     ] = "fixed",
@@ -313,6 +328,15 @@ def train(
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 1,
     batch: Annotated[int, typer.Option(help="Images an update.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="Step along the gradient.")] = 0.1,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            help=f"{_choices(SCHEDULES)} How the learning rate goes on: step multiplies it by "
+            "--decay after every --decay-epochs, cosine lowers it to zero."
+        ),
+    ] = "constant",
+    decay: Annotated[float, typer.Option(help="Factor of the learning rate (step).")] = 0.5,
+    decay_epochs: Annotated[int, typer.Option(help="Epochs between two factors (step).")] = 1,
     seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
     train_limit: Annotated[
         int | None, typer.Option(help="Train with the first so many images only.")
@@ -333,7 +357,9 @@ def train(
         network=network,
         optimizer=optimizer,
         rank=rank,
+        layer_ranks=None if layer_ranks is None else _ranks(layer_ranks),
         block=block,
+        momentum=momentum,
         arithmetic=arithmetic,
         array=array,
         parameters=parameters if width is None else with_width(parameters, width),
@@ -341,6 +367,9 @@ def train(
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
+        schedule=schedule,
+        decay=decay,
+        decay_epochs=decay_epochs,
         seed=seed,
         train_limit=train_limit,
     )
@@ -365,7 +394,7 @@ def train(
             soft_wrap=True,
         )
         raise typer.Exit(130) from None
-    if optimizer == "sbpca":
+    if optimizer not in ("mbgd", "sgd"):
         for layer in result["layers"]:
             typer.echo(
                 f"{layer['name']}: {layer['m']} x {layer['n']}, rank {layer['rank']}, "
@@ -377,6 +406,13 @@ def train(
             f"test accuracy {100 * line['test_accuracy']:.2f} %, "
             f"{line['images_per_second']:.0f} images/s, {line['saturations']} saturations"
         )
+
+
+def _ranks(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise TrainingError(f"--layer-ranks {text!r} must be integers K,K,...") from None
 
 
 class TrainingProgress:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from golden_model import scalar
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
-from golden_model.sbpca import Factors, blocks, initial_state
+from golden_model.sbpca import Factors, blocks, history_samples, initial_state
 
 Scalars = NDArray[np.float64]
 
@@ -232,16 +232,24 @@ class Units:
     exponent: int = 0
     """Exponents of the batch's activations and errors, added up."""
 
-    def carry(self, block: int, exponent: int) -> float:
-        """CARRY, a scalar, for a next batch of blocks of `block` samples and of `exponent`."""
-        return scalar.round_scalar(math.ldexp(block / self.weighed, self.exponent - exponent))
+    def carry(self, history: float, exponent: int) -> float:
+        """CARRY, a scalar, for a next batch of `exponent` in which tau weighs `history` samples."""
+        return scalar.round_scalar(math.ldexp(history / self.weighed, self.exponent - exponent))
 
 
 class FixedSbpca:
     """SBPCA of one layer in the accelerator's integers, warm from batch to batch."""
 
-    def __init__(self, parameters: Parameters, m: int, n: int, rank: int, seed: int = 0) -> None:
-        """Start an m x n layer at random factors of weight zero.
+    def __init__(
+        self,
+        parameters: Parameters,
+        m: int,
+        n: int,
+        rank: int,
+        seed: int = 0,
+        momentum: float | None = None,
+    ) -> None:
+        """Start an m x n layer at random factors of weight zero; see `sbpca.history_samples`.
 
         Raises ValueError for a layer larger than `parameters` can hold. The rank may exceed
         `parameters.columns`.
@@ -252,6 +260,7 @@ class FixedSbpca:
                 f"{parameters.max_n}: use a larger preset or raise them"
             )
         self._parameters = parameters
+        self._momentum = momentum
         self.words = initial_fixed_state(parameters, m, n, rank, seed)
         self.scale = np.zeros(rank)
         """tau of the last batch, k scalars."""
@@ -294,10 +303,11 @@ class FixedSbpca:
         self, streamed: Iterable[tuple[Words, Words]], samples: int, exponent: int, block: int
     ) -> Factors:
         """Factors of a batch of `samples`, words that are `streamed` in blocks of `block`."""
-        carry = self.units.carry(block, exponent)
+        history = history_samples(samples, block, self._momentum)
+        carry = self.units.carry(history, exponent)
         result = run_batch(self._parameters, self.words, streamed, carry)
         self.words, self.scale = result.state, result.scale
-        self.units = Units(float(block + samples), exponent)
+        self.units = Units(history + samples, exponent)
         self.saturations += result.saturations
         weight = np.ldexp(result.scale, exponent) / self.units.weighed
         return Factors(result.state.delta, weight, result.state.x)

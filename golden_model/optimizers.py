@@ -1,8 +1,10 @@
 """Optimisers: how the samples of a batch become the gradient by which a layer's weights descend.
 
-`Mbgd` (mini-batch gradient descent) computes the gradient itself; `FloatOptimizer` and
-`FixedOptimizer` have SBPCA stream it into k outer products, in floating point and in the
-accelerator's integers. All give the gradient of the mean loss over the batch's images.
+`Mbgd` (mini-batch gradient descent) computes the gradient itself, `Svd` cuts it to its best
+approximation of rank k. The others never hold it: `FloatOptimizer` and `FixedOptimizer` have SBPCA
+stream it into k outer products, in floating point and in the accelerator's integers, and
+`LrtOptimizer` has low-rank training do so. All give the gradient of the mean loss over the batch's
+images. docs/algorithm.md compares them; `golden_model.optimizer_cost` counts what they take.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from golden_model.fixed import FixedSbpca
 from golden_model.formats import Words
+from golden_model.low_rank import Lrt, truncated_svd
 from golden_model.parameters import Parameters
 from golden_model.sbpca import Array, Factors, FloatSbpca
 
@@ -85,14 +88,10 @@ class Optimizer(Protocol):
         ...
 
 
-class Mbgd:
-    """Mini-batch gradient descent: the gradient itself, D^T A / images. Carries nothing."""
+class _Memoryless:
+    """What the optimisers that carry nothing from batch to batch share."""
 
     saturations = 0
-
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Array:
-        """See `Optimizer`."""
-        return (errors.T @ activations) / images
 
     def state(self) -> dict[str, Array]:
         """See `Optimizer`."""
@@ -102,16 +101,39 @@ class Mbgd:
         """See `Optimizer`."""
 
 
+class Mbgd(_Memoryless):
+    """Mini-batch gradient descent: the gradient itself, D^T A / images."""
+
+    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Array:
+        """See `Optimizer`."""
+        return (errors.T @ activations) / images
+
+
+class Svd(_Memoryless):
+    """The batch gradient cut to the layer's rank: the best that any method of that rank can do."""
+
+    def __init__(self, plans: Sequence[LayerPlan]) -> None:
+        """For layers of `plans`, in the order of the network's weight layers."""
+        self._plans = plans
+
+    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
+        """See `Optimizer`. Raises ValueError for samples that are not finite."""
+        gradient = (errors.T @ activations) / images
+        if not np.isfinite(gradient).all():
+            raise ValueError("the gradient must be finite")
+        return truncated_svd(gradient, self._plans[layer].rank)
+
+
 class _Factoriser(Protocol):
-    """What `FloatSbpca` and `FixedSbpca` share."""
+    """What `FloatSbpca`, `FixedSbpca` and `Lrt` share."""
 
     def state(self) -> dict[str, Any]: ...
 
     def restore(self, arrays: dict[str, Any]) -> None: ...
 
 
-class _Sbpca:
-    """What both arithmetics share: a factoriser a layer, each with its own seed."""
+class _Streaming:
+    """What the streaming optimisers share: a factoriser a layer, each with its own seed."""
 
     def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[_Factoriser]) -> None:
         self._plans = plans
@@ -132,17 +154,16 @@ class _Sbpca:
             layer.restore({name: arrays[f"{plan.name}/{name}"] for name in names})
 
 
-class FloatOptimizer(_Sbpca):
-    """SBPCA in floating point, in the precision of the samples."""
+class _FloatStreaming(_Streaming):
+    """Streaming optimisers in floating point, in the precision of the samples."""
 
     saturations = 0
 
-    def __init__(self, plans: Sequence[LayerPlan], seed: int) -> None:
-        """One factoriser for each of `plans`, in the order of the network's weight layers."""
-        self._factorisers = [
-            FloatSbpca(plan.m, plan.n, plan.rank, seed + index) for index, plan in enumerate(plans)
-        ]
-        super().__init__(plans, self._factorisers)
+    def __init__(
+        self, plans: Sequence[LayerPlan], factorisers: Sequence[FloatSbpca] | Sequence[Lrt]
+    ) -> None:
+        self._factorisers = factorisers
+        super().__init__(plans, factorisers)
 
     def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
         """See `Optimizer`."""
@@ -151,16 +172,56 @@ class FloatOptimizer(_Sbpca):
         return Factors(factors.delta, factors.weight * samples_an_image, factors.x)
 
 
-class FixedOptimizer(_Sbpca):
-    """SBPCA in the accelerator's integers: samples quantised as they enter, the rest to the bit."""
+class FloatOptimizer(_FloatStreaming):
+    """SBPCA in floating point."""
 
-    def __init__(self, parameters: Parameters, plans: Sequence[LayerPlan], seed: int) -> None:
+    def __init__(
+        self, plans: Sequence[LayerPlan], seed: int, momentum: float | None = None
+    ) -> None:
         """One factoriser for each of `plans`, in the order of the network's weight layers.
 
+        `momentum` is that of `sbpca.history_samples`.
+        """
+        super().__init__(
+            plans,
+            [
+                FloatSbpca(plan.m, plan.n, plan.rank, seed + index, momentum)
+                for index, plan in enumerate(plans)
+            ],
+        )
+
+
+class LrtOptimizer(_FloatStreaming):
+    """Low-rank training (`low_rank.Lrt`), biased or unbiased."""
+
+    def __init__(self, plans: Sequence[LayerPlan], seed: int, *, unbiased: bool) -> None:
+        """One factoriser for each of `plans`, in the order of the network's weight layers."""
+        super().__init__(
+            plans,
+            [
+                Lrt(plan.m, plan.n, plan.rank, unbiased=unbiased, seed=seed + index)
+                for index, plan in enumerate(plans)
+            ],
+        )
+
+
+class FixedOptimizer(_Streaming):
+    """SBPCA in the accelerator's integers: samples quantised as they enter, the rest to the bit."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        plans: Sequence[LayerPlan],
+        seed: int,
+        momentum: float | None = None,
+    ) -> None:
+        """One factoriser for each of `plans`, in the order of the network's weight layers.
+
+        `momentum` is that of `sbpca.history_samples`.
         Raises ValueError for a layer that `parameters` cannot hold.
         """
         self._factorisers = [
-            FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index)
+            FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index, momentum)
             for index, plan in enumerate(plans)
         ]
         super().__init__(plans, self._factorisers)

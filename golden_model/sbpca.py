@@ -9,7 +9,8 @@ form that the accelerator computes; docs/algorithm.md derives that they are equa
 Cases the published form leaves open, defined here for both forms and for the hardware:
 
 * a block shorter than the others weighs as many samples as it has;
-* the previous factors weigh as many samples as a block has, or the batch if that is smaller;
+* the previous factors weigh as many samples as a block has, or the batch if that is smaller
+  (`history_samples`), unless a momentum is asked for;
 * a column that orthonormalisation leaves without a residual keeps its previous direction, and its
   weight becomes zero; so a batch whose errors are all zero leaves the state valid;
 * weights start at zero, where only the hardware form is defined as published; the reference form
@@ -82,6 +83,17 @@ def blocks(samples: int, block: int) -> Iterator[slice]:
         yield slice(start, min(start + block, samples))
 
 
+def history_samples(samples: int, block: int, momentum: float | None) -> float:
+    """Samples that the previous batch's factors weigh in a batch of `samples`.
+
+    As many as a block has (as published) if `momentum` is None; otherwise so many that their share
+    of the result is `momentum`: G' = momentum * G + (1 - momentum) * (mean of the batch).
+    """
+    if momentum is None:
+        return float(min(block, samples))
+    return samples * momentum / (1.0 - momentum)
+
+
 def orthonormalise(columns: Array, previous: Array) -> tuple[Array, Array]:
     """Q and diag(R) >= 0 of the QR factorisation of `columns`, by right-looking Gram-Schmidt.
 
@@ -102,10 +114,16 @@ def orthonormalise(columns: Array, previous: Array) -> tuple[Array, Array]:
     return basis, diagonal
 
 
-def reference_batch(state: FloatState, activations: Array, errors: Array, block: int) -> FloatState:
+def reference_batch(
+    state: FloatState,
+    activations: Array,
+    errors: Array,
+    block: int,
+    momentum: float | None = None,
+) -> FloatState:
     """One batch in the published form: three passes over a block's samples, divisions by sigma."""
     x, delta, sigma = state.x, state.delta, state.sigma
-    weighed = min(block, len(activations))
+    weighed = history_samples(len(activations), block, momentum)
     for part in blocks(len(activations), block):
         a, d = activations[part], errors[part]
         total = weighed + len(a)
@@ -119,14 +137,20 @@ def reference_batch(state: FloatState, activations: Array, errors: Array, block:
     return FloatState(x, delta, sigma)
 
 
-def hardware_batch(state: FloatState, activations: Array, errors: Array, block: int) -> FloatState:
+def hardware_batch(
+    state: FloatState,
+    activations: Array,
+    errors: Array,
+    block: int,
+    momentum: float | None = None,
+) -> FloatState:
     """One batch in the form the accelerator computes: two passes, no division by sigma.
 
     With t = sigma times the samples weighed so far, diag(R) of the error factors already holds
     the Rayleigh quotient: t' = diag(R) + t (1 - diag(Delta'^T Delta)), which is never negative.
     """
     x, delta = state.x, state.delta
-    weighed = min(block, len(activations))
+    weighed = history_samples(len(activations), block, momentum)
     t = weighed * state.sigma
     for part in blocks(len(activations), block):
         a, d = activations[part], errors[part]
@@ -141,8 +165,11 @@ def hardware_batch(state: FloatState, activations: Array, errors: Array, block: 
 class FloatSbpca:
     """SBPCA of one layer in floating point, warm from batch to batch (the hardware form)."""
 
-    def __init__(self, m: int, n: int, rank: int, seed: int = 0) -> None:
-        """Start an m x n layer at random factors of weight zero."""
+    def __init__(
+        self, m: int, n: int, rank: int, seed: int = 0, momentum: float | None = None
+    ) -> None:
+        """Start an m x n layer at random factors of weight zero; see `history_samples`."""
+        self._momentum = momentum
         self._state = initial_state(m, n, rank, seed)
 
     def factorise(self, activations: Array, errors: Array, block: int) -> Factors:
@@ -161,6 +188,7 @@ class FloatSbpca:
             activations,
             errors,
             block,
+            self._momentum,
         )
         return Factors(self._state.delta, self._state.sigma, self._state.x)
 

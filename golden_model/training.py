@@ -22,14 +22,19 @@ from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightA
 from golden_model.datasets import Dataset
 from golden_model.files import why_unwritable, write_json
 from golden_model.layers import Array
-from golden_model.optimizers import FixedOptimizer, FloatOptimizer, Mbgd, Optimizer
+from golden_model.optimizer_cost import BatchCost, batch_cost
+from golden_model.optimizers import (
+    FixedOptimizer,
+    FloatOptimizer,
+    LrtOptimizer,
+    Mbgd,
+    Optimizer,
+    Svd,
+)
 from golden_model.training_settings import TrainingError, TrainingSettings
 
 EVALUATION_BATCH = 64
 """Images at once when testing: few enough for a processor's cache."""
-
-EXTENDABLE = ("epochs",)
-"""Settings that a resumed run may change."""
 
 Labels = NDArray[np.int64]
 
@@ -86,20 +91,37 @@ class Trainer:
         ]
         self.counters = UpdateCounters()
 
-    def _optimizer(self) -> Optimizer:
-        if self.settings.optimizer == "mbgd":
-            return Mbgd()
-        if self.settings.arithmetic == "float":
-            return FloatOptimizer(self.plans, self.settings.seed)
-        return FixedOptimizer(self.settings.parameters, self.plans, self.settings.seed)
+    @property
+    def cost(self) -> BatchCost:
+        """What the optimiser takes for a whole batch, all layers together."""
+        settings = self.settings
+        costs = [batch_cost(settings.optimizer, plan, settings.batch) for plan in self.plans]
+        return sum(costs[1:], costs[0])
 
-    def step(self, images: Array, labels: Labels, seed: int = 0) -> float:
+    def _optimizer(self) -> Optimizer:
+        settings, plans = self.settings, self.plans
+        match settings.optimizer:
+            case "mbgd" | "sgd":
+                return Mbgd()
+            case "svd":
+                return Svd(plans)
+            case "lrt" | "lrt-unbiased":
+                unbiased = settings.optimizer == "lrt-unbiased"
+                return LrtOptimizer(plans, settings.seed, unbiased=unbiased)
+        if settings.fixed:
+            return FixedOptimizer(settings.parameters, plans, settings.seed, settings.momentum)
+        return FloatOptimizer(plans, settings.seed, settings.momentum)
+
+    def step(self, images: Array, labels: Labels, seed: int = 0, epoch: int = 1) -> float:
         """Train with one batch; returns its mean loss. `seed` draws what is random in pulses.
+
+        The learning rate is that of `epoch`.
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
             loss = self.network.backpropagate(images, labels)
+        rate = self.settings.learning_rate_in(epoch)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}: {self._remedy()}")
         for index, (layer, array) in enumerate(
@@ -112,7 +134,7 @@ class Trainer:
             except ValueError as error:
                 raise TrainingError(f"layer {layer.name}: {error}; {self._remedy()}") from error
             update_seed = (seed * len(self.arrays) + index) & 0xFFFFFFFF
-            self.counters.add(array.descend(gradient, self.settings.learning_rate, update_seed))
+            self.counters.add(array.descend(gradient, rate, update_seed))
         return loss
 
     def _remedy(self) -> str:
@@ -204,6 +226,7 @@ def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
+        "cost": asdict(trainer.cost),
         "layers": [asdict(plan) for plan in trainer.plans],
         "settings": trainer.settings.as_dict(),
         "history": history,
@@ -258,7 +281,7 @@ def _epoch(
     start = time.perf_counter()
     for step, (batch, labels) in enumerate(batches(settings, dataset, epoch)):
         seed = settings.seed + (epoch - 1) * steps_an_epoch + step
-        loss += trainer.step(batch, labels, seed) * len(labels)
+        loss += trainer.step(batch, labels, seed, epoch) * len(labels)
         images += len(labels)
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
@@ -294,11 +317,14 @@ def _resume(trainer: Trainer, checkpoint: Path) -> list[dict[str, Any]]:
     Raises `TrainingError` if the checkpoint is of other settings or of more epochs.
     """
     arrays, description = checkpoints.load(checkpoint)
-    wanted, saved = trainer.settings.as_dict(), description["settings"]
+    settings = trainer.settings
+    wanted, saved = settings.as_dict(), description["settings"]
+    # Without a schedule that depends on their number, epochs can be added.
+    extendable = ("epochs",) if settings.schedule != "cosine" else ()
     differences = [
         f"{name} = {saved.get(name)!r} there, {wanted[name]!r} here"
         for name in wanted
-        if name not in EXTENDABLE and saved.get(name) != wanted[name]
+        if name not in extendable and saved.get(name) != wanted[name]
     ]
     if differences:
         raise TrainingError(
@@ -306,10 +332,10 @@ def _resume(trainer: Trainer, checkpoint: Path) -> list[dict[str, Any]]:
             "Give the same settings, or another checkpoint"
         )
     history: list[dict[str, Any]] = description["history"]
-    if len(history) > trainer.settings.epochs:
+    if len(history) > settings.epochs:
         raise TrainingError(
             f"checkpoint {checkpoint} is {len(history)} epochs old, past the "
-            f"{trainer.settings.epochs} asked for: ask for more epochs"
+            f"{settings.epochs} asked for: ask for more epochs"
         )
     trainer.restore(arrays)
     return history

@@ -15,7 +15,12 @@ from golden_model.network import NETWORKS
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
 
-OPTIMIZERS = ("mbgd", "sbpca")
+OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
+RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
+"""Optimisers with a rank of the user's."""
+STREAMING = ("sbpca", "sbe", "lrt", "lrt-unbiased")
+"""Optimisers that see the samples block by block."""
+SCHEDULES = ("constant", "step", "cosine")
 ARITHMETICS = ("float", "fixed")
 ARRAYS = ("ideal", "pulsed")
 
@@ -36,13 +41,20 @@ class TrainingSettings:
     network: str = "cnn"
     """Name of the network."""
     optimizer: str = "sbpca"
-    """`mbgd`, mini-batch gradient descent, or `sbpca`."""
+    """`mbgd`, mini-batch gradient descent; `sgd`, the same after every image; `sbpca`; `sbe`,
+    streaming batch eigenupdates (SBPCA of rank 1, an image a block); `svd`, the best approximation
+    of the gradient; `lrt` or `lrt-unbiased`, low-rank training."""
     rank: int = 4
-    """Outer products of an update (sbpca); a layer's rank is min(rank, m, n)."""
+    """Outer products of an update (sbpca, svd, lrt); a layer's rank is min(rank, m, n)."""
+    layer_ranks: tuple[int, ...] | None = None
+    """A rank for each layer with weights, in place of `rank`."""
     block: int = 8
-    """Images a block (sbpca), cut for each layer to what the block buffer holds."""
+    """Images a block (sbpca, lrt), cut for each layer to what the block buffer holds."""
+    momentum: float | None = None
+    """Share of the previous batch's factors in the new ones (sbpca, sbe), from 0 to below 1;
+    without one they weigh as many samples as a block has, as published."""
     arithmetic: str = "fixed"
-    """`float`, or `fixed` for the accelerator's integers (sbpca)."""
+    """`float`, or `fixed` for the accelerator's integers (sbpca, sbe)."""
     array: str = "ideal"
     """`ideal`, weights in float, or `pulsed`, weights in a crossbar (sbpca in fixed)."""
     parameters: Parameters = field(default_factory=Parameters)
@@ -54,7 +66,14 @@ class TrainingSettings:
     batch: int = 64
     """Images an update."""
     learning_rate: float = 0.1
-    """Step along the gradient of the mean loss."""
+    """Step along the gradient of the mean loss, in the first epoch."""
+    schedule: str = "constant"
+    """How the learning rate goes on: `constant`; `step`, times `decay` after every
+    `decay_epochs` epochs; `cosine`, falling to zero after the last epoch as half a cosine."""
+    decay: float = 0.5
+    """Factor of the learning rate (step)."""
+    decay_epochs: int = 1
+    """Epochs after which the learning rate changes (step)."""
     seed: int = 0
     """Determines initial weights, initial factors, the order of the images and random pulses."""
     train_limit: int | None = None
@@ -66,13 +85,27 @@ class TrainingSettings:
         self._check_choice("optimizer", OPTIMIZERS)
         self._check_choice("arithmetic", ARITHMETICS)
         self._check_choice("array", ARRAYS)
-        for name, low in (("rank", 1), ("block", 1), ("epochs", 1), ("batch", 1), ("seed", 0)):
-            self._check_integer(name, getattr(self, name), low)
+        self._check_choice("schedule", SCHEDULES)
+        for name in ("rank", "block", "epochs", "batch", "decay_epochs"):
+            self._check_integer(name, getattr(self, name), 1)
+        self._check_integer("seed", self.seed, 0)
+        if self.layer_ranks is not None:
+            object.__setattr__(self, "layer_ranks", tuple(self.layer_ranks))
+            for rank in self.layer_ranks:
+                self._check_integer("layer_ranks", rank, 1)
         if self.train_limit is not None:
             self._check_integer("train_limit", self.train_limit, 1)
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise TrainingError(
                 f"learning_rate = {self.learning_rate} must be a finite number above 0"
+            )
+        if not (math.isfinite(self.decay) and 0 < self.decay <= 1):
+            raise TrainingError(f"decay = {self.decay} must be above 0 and at most 1")
+        if self.momentum is not None and not 0 <= self.momentum < 1:
+            raise TrainingError(f"momentum = {self.momentum} must be at least 0 and below 1")
+        if self.optimizer == "sgd" and self.batch != 1:
+            raise TrainingError(
+                f"optimizer = sgd updates after every image: batch = {self.batch} must be 1"
             )
         if not 2 <= self.device.states <= MAX_STATES:
             raise TrainingError(
@@ -99,9 +132,25 @@ class TrainingSettings:
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
             raise TrainingError(f"{name} = {value!r} must be an integer of at least {low}")
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the accelerator's integers are used."""
+        return self.arithmetic == "fixed" and self.optimizer in ("sbpca", "sbe")
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """Learning rate of `epoch`, counted from 1."""
+        if self.schedule == "step":
+            return self.learning_rate * self.decay ** ((epoch - 1) // self.decay_epochs)
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * (epoch - 1) / self.epochs)) / 2
+        return self.learning_rate
+
     def as_dict(self) -> dict[str, Any]:
         """The settings by name, those of accelerator and devices nested."""
-        return asdict(self)
+        values = asdict(self)
+        if self.layer_ranks is not None:
+            values["layer_ranks"] = list(self.layer_ranks)  # as JSON has it
+        return values
 
     def plan(self, layers: Sequence[WeightLayer]) -> list[LayerPlan]:
         """Rank and block of each of `layers`.
@@ -109,18 +158,28 @@ class TrainingSettings:
         Float has the blocks of fixed, so that both are compared on equal terms. Raises
         `TrainingError` for a layer that the accelerator cannot hold.
         """
+        ranks = self.layer_ranks or (self.rank,) * len(layers)
+        if len(ranks) != len(layers):
+            raise TrainingError(
+                f"layer_ranks has {len(ranks)} ranks for {len(layers)} layers with weights "
+                f"({', '.join(layer.name for layer in layers)}): give one for each"
+            )
         plans = []
-        for layer in layers:
+        for layer, rank in zip(layers, ranks, strict=True):
             m, n = layer.weights.shape
             parameters = self.parameters
-            if self.optimizer == "sbpca" and (m > parameters.max_m or n > parameters.max_n):
+            if self.optimizer in ("sbpca", "sbe") and (
+                m > parameters.max_m or n > parameters.max_n
+            ):
                 raise TrainingError(
                     f"layer {layer.name} of {m} x {n} weights exceeds the accelerator's max_m x "
                     f"max_n = {parameters.max_m} x {parameters.max_n}: take a larger preset, "
                     "raise max_m and max_n, or train a smaller network"
                 )
             block = min(self.block * layer.positions, parameters.block_limit(m, n))
-            plans.append(LayerPlan(layer.name, m, n, layer.positions, min(self.rank, m, n), block))
+            if self.optimizer == "sbe":
+                rank, block = 1, min(layer.positions, block)
+            plans.append(LayerPlan(layer.name, m, n, layer.positions, min(rank, m, n), block))
         return plans
 
 

@@ -75,7 +75,7 @@ def test_an_interrupted_run_says_how_to_resume(run, monkeypatch, tmp_path):
     path = tmp_path / "run.npz"
     original = training.Trainer.step
 
-    def interrupted(self, images, labels, seed=0):
+    def interrupted(self, images, labels, seed=0, epoch=1):
         if seed == 6:  # the second epoch has steps 4 to 7
             raise KeyboardInterrupt
         return original(self, images, labels, seed)

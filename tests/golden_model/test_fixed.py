@@ -123,3 +123,15 @@ def test_a_layer_or_block_over_the_maxima_is_refused():
         FixedSbpca(p, 300, 20, 2)
     with pytest.raises(ValueError, match="block of 2049 samples exceeds the buffer's 2048"):
         FixedSbpca(p, 4, 4, 2).factorise(np.ones((2049, 4)), np.ones((2049, 4)), 2049)
+
+
+def test_momentum_is_that_of_the_float_form():
+    p, m, n, k = Parameters(), 32, 144, 4
+    layer, state = Layer(m, n), initial_state(m, n, k, seed=1)
+    fixed = FixedSbpca(p, m, n, k, seed=1, momentum=0.6)
+    for _ in range(3):
+        a, d = layer.batch(512)
+        estimate = fixed.factorise(a, d, 64).gradient()
+        state = hardware_batch(state, a, d, 64, 0.6)
+    expected = (state.delta * state.sigma) @ state.x.T
+    assert np.linalg.norm(estimate - expected) < 5e-4 * np.linalg.norm(expected)

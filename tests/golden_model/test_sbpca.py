@@ -121,3 +121,22 @@ def test_state_survives_a_checkpoint():
 def test_an_impossible_rank_is_refused():
     with pytest.raises(ValueError, match="rank 7 of a 6 x 9 layer must be from 1 to 6"):
         initial_state(6, 9, 7, 0)
+
+
+@pytest.mark.parametrize("form", [reference_batch, hardware_batch])
+def test_momentum_is_the_share_of_the_previous_factors(form):
+    random = np.random.default_rng(0)
+    a, d = random.standard_normal((20, 9)), random.standard_normal((20, 6))
+    warm = form(initial_state(6, 9, 6, 0), a, d, 20)
+    later = form(warm, a, np.zeros((20, 6)), 8, 0.75)
+    assert np.allclose(later.sigma, 0.75 * warm.sigma)
+
+
+def test_the_two_forms_agree_at_any_momentum():
+    random = np.random.default_rng(0)
+    states = [initial_state(6, 9, 3, 0)] * 2
+    for momentum in (0.0, 0.3, 0.9):
+        a, d = random.standard_normal((20, 9)), random.standard_normal((20, 6))
+        forms = (reference_batch, hardware_batch)
+        states = [form(s, a, d, 8, momentum) for form, s in zip(forms, states, strict=True)]
+        assert_equal(*states, 1e-12)

@@ -1,6 +1,7 @@
 """Training: it learns, to the same bits, through interruptions, and says what is wrong."""
 
 import json
+import math
 import os
 from dataclasses import replace
 
@@ -20,6 +21,11 @@ DIGITS = load("digits")
 MLP = TrainingSettings(dataset="digits", network="mlp", train_limit=300)
 ARITHMETICS = [
     {"optimizer": "mbgd"},
+    {"optimizer": "svd"},
+    {"optimizer": "sbe", "arithmetic": "float"},
+    {"optimizer": "lrt"},
+    {"optimizer": "lrt-unbiased", "schedule": "step"},
+    {"arithmetic": "float", "momentum": 0.5},
     {"arithmetic": "float"},
     {"arithmetic": "fixed"},
     {"arithmetic": "fixed", "array": "pulsed"},
@@ -179,7 +185,7 @@ def test_divergence_leaves_the_files_of_the_last_whole_epoch(tmp_path, monkeypat
     run = replace(MLP, epochs=2, optimizer="mbgd")
     original = training.Trainer.step
 
-    def diverge(self, images, labels, seed=0):
+    def diverge(self, images, labels, seed=0, epoch=1):
         if seed >= 7:  # the second epoch has steps 5 to 9
             self.network.weight_layers[0].weights[:] = np.nan
         return original(self, images, labels, seed)
@@ -278,3 +284,66 @@ def test_captured_samples_are_those_of_the_next_batch(settings):
 def test_a_batch_after_the_epoch_cannot_be_captured():
     with pytest.raises(TrainingError, match="2 batches after 4: an epoch has 5"):
         capture(MLP, DIGITS, steps=4, count=2)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [("constant", [1, 1, 1, 1]), ("step", [1, 1, 0.5, 0.5]), ("cosine", [1, 0.854, 0.5, 0.146])],
+)
+def test_the_learning_rate_follows_its_schedule(schedule, rates):
+    run = replace(MLP, learning_rate=1.0, schedule=schedule, epochs=4, decay_epochs=2)
+    assert np.allclose([run.learning_rate_in(epoch) for epoch in (1, 2, 3, 4)], rates, atol=1e-3)
+
+
+def test_a_scheduled_epoch_trains_with_its_own_rate():
+    """A rate that has fallen to almost nothing leaves the loss where it was."""
+    run = replace(MLP, optimizer="mbgd", schedule="step", decay=1e-9, epochs=3)
+    losses = [epoch["train_loss"] for epoch in train(run, DIGITS)["history"]]
+    assert np.isclose(losses[1], losses[2])
+    assert not np.isclose(losses[0], losses[1])
+
+
+def test_a_cosine_schedule_cannot_be_given_more_epochs(tmp_path):
+    run, file = replace(MLP, schedule="cosine"), tmp_path / "run.npz"
+    train(run, DIGITS, checkpoint=file)
+    with pytest.raises(TrainingError, match="epochs = 1 there, 2 here"):
+        train(replace(run, epochs=2), DIGITS, checkpoint=file, resume=True)
+
+
+def test_sgd_updates_after_every_image():
+    with pytest.raises(TrainingError, match="batch = 64 must be 1"):
+        replace(MLP, optimizer="sgd")
+    one = Trainer(replace(MLP, optimizer="sgd", batch=1), DIGITS.shape, 10)
+    assert one.cost.outer_products == 2
+    assert one.cost.memory == 0
+
+
+def test_each_layer_can_have_a_rank_of_its_own():
+    run = replace(MLP, layer_ranks=[6, 2])
+    result = train(run, DIGITS)
+    assert [plan["rank"] for plan in result["layers"]] == [6, 2]
+    assert result["settings"]["layer_ranks"] == [6, 2]
+    with pytest.raises(TrainingError, match=r"layer_ranks has 1 ranks for 2 layers.*fc1, fc2"):
+        train(replace(run, layer_ranks=(3,)), DIGITS)
+
+
+def test_sbe_is_sbpca_of_rank_one_with_an_image_a_block():
+    sbe = replace(MLP, optimizer="sbe", arithmetic="float")
+    sbpca = replace(MLP, rank=1, block=1, arithmetic="float")
+    histories = [train(run, DIGITS)["history"][0]["train_loss"] for run in (sbe, sbpca)]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"momentum": 1.0}, "momentum = 1.0 must be at least 0 and below 1"),
+        ({"momentum": math.nan}, "momentum = nan must be"),
+        ({"decay": 0.0}, "decay = 0.0 must be above 0"),
+        ({"schedule": "linear"}, "schedule = 'linear' is unknown"),
+        ({"layer_ranks": (0, 1)}, "layer_ranks = 0 must be an integer of at least 1"),
+    ],
+)
+def test_a_wrong_setting_is_refused(setting, message):
+    with pytest.raises(TrainingError, match=message):
+        replace(MLP, **setting)

@@ -1,0 +1,102 @@
+"""What an optimiser takes for one batch of one layer, counted from the sizes alone.
+
+Multiply-accumulates are those beyond forward and backward propagation, which all share. They are
+exact for what the code computes, products with known zeros included, except for singular value
+decompositions, which count by the leading terms that Golub and Van Loan give for U, S and V of an
+m x n matrix, m >= n (*Matrix Computations*, 4th ed., section 8.6.3): 14 m n^2 + 8 n^3 operations in
+floating point, two of them a multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from golden_model.optimizers import LayerPlan
+from golden_model.sbpca import blocks
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """What one batch takes."""
+
+    memory: int
+    """Numbers to keep beside the array while samples stream by, the samples not included."""
+    multiply_accumulates: int
+    """Multiply-accumulates outside the array."""
+    outer_products: int
+    """Updates of the whole array at once, rows and columns driven together."""
+    cell_writes: int
+    """Cells that are written one by one, because the update is no outer product."""
+
+    def __add__(self, other: BatchCost) -> BatchCost:
+        return BatchCost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def batch_cost(optimizer: str, plan: LayerPlan, images: int) -> BatchCost:
+    """Cost of a batch of `images` for the layer of `plan` with `optimizer`.
+
+    * mbgd keeps the m x n gradient, and writes it cell by cell;
+    * sgd keeps nothing: each sample's outer product goes to the array;
+    * sbpca and sbe keep X, Delta and t;
+    * svd keeps the gradient, of which k outer products are written;
+    * lrt keeps the factors of rank k and those of a block's samples.
+    """
+    m, n, k = plan.m, plan.n, plan.rank
+    samples = images * plan.positions
+    sizes = [part.stop - part.start for part in blocks(samples, plan.block)]
+    match optimizer:
+        case "mbgd":
+            return BatchCost(m * n, samples * m * n, 0, m * n)
+        case "sgd":
+            return BatchCost(0, 0, samples, 0)
+        case "sbpca" | "sbe":
+            products = sum(sbpca_block(m, n, k, size) for size in sizes)
+            return BatchCost(k * (m + n + 1), products, k, 0)
+        case "svd":
+            return BatchCost(m * n, samples * m * n + svd(m, n), k, 0)
+        case "lrt" | "lrt-unbiased":
+            held = k + max(sizes)
+            products = sum(lrt_block(m, n, k, size) for size in sizes) + k * m
+            return BatchCost(held * (m + n) + k, products, k, 0)
+    raise ValueError(f"unknown optimiser {optimizer!r}")
+
+
+def sbpca_block(m: int, n: int, k: int, samples: int) -> int:
+    """Multiply-accumulates of SBPCA for a block, in the hardware form.
+
+    2 k (m + n) a sample; and a block: the history k (m + n), orthonormalisation k (k + 1) / 2 dot
+    products and k (k - 1) / 2 subtractions of columns of each factor, the overlap k m. (The
+    published form takes k (3 m + 2 n) a sample.)
+    """
+    return 2 * k * (m + n) * samples + (k + k * k) * (m + n) + k * m
+
+
+def lrt_block(m: int, n: int, k: int, samples: int) -> int:
+    """Multiply-accumulates of LRT for a block: two orthogonalisations, a small SVD, two rotations.
+
+    Counted at the full rank k, which the factors reach with the first k samples of a batch.
+    """
+    columns = k + samples
+    rows_m, rows_n = min(m, columns), min(n, columns)
+    return (
+        gram_schmidt(m, columns)
+        + gram_schmidt(n, columns)
+        + rows_m * columns * rows_n
+        + svd(rows_m, rows_n)
+        + k * (m * rows_m + n * rows_n)
+        + k * m
+    )
+
+
+def gram_schmidt(dimension: int, columns: int) -> int:
+    """Multiply-accumulates of modified Gram-Schmidt: for each of the basis' vectors a dot product
+    with every column from there on, and a subtraction from every later one.
+    """
+    basis = min(dimension, columns)
+    return dimension * basis * (2 * columns - basis)
+
+
+def svd(m: int, n: int) -> int:
+    """Multiply-accumulates of an m x n matrix's singular value decomposition, leading terms."""
+    larger, smaller = max(m, n), min(m, n)
+    return 7 * larger * smaller**2 + 4 * smaller**3

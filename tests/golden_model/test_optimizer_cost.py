@@ -1,0 +1,68 @@
+"""What optimisers take: counted on the sizes, and against the operations themselves."""
+
+import pytest
+
+from golden_model.optimizer_cost import BatchCost, batch_cost, gram_schmidt
+from golden_model.optimizers import LayerPlan
+
+PLAN = LayerPlan("conv", m=4, n=10, positions=9, rank=3, block=18)
+IMAGES = 5  # 45 samples: blocks of 18, 18 and 9
+
+
+def test_mbgd_keeps_the_gradient_and_writes_every_cell():
+    assert batch_cost("mbgd", PLAN, IMAGES) == BatchCost(40, 45 * 40, 0, 40)
+
+
+def test_sgd_keeps_nothing_and_gives_every_sample_to_the_array():
+    assert batch_cost("sgd", PLAN, 1) == BatchCost(0, 0, 9, 0)
+
+
+def sbpca_operations(sizes):
+    """Multiply-accumulates of `sbpca.hardware_batch`, operation by operation."""
+    m, n, k = PLAN.m, PLAN.n, PLAN.rank
+    count = 0
+    for samples in sizes:
+        for own, other in ((n, m), (m, n)):
+            count += samples * other * k + samples * own * k + own * k  # project, add up, history
+            for j in range(k):
+                count += own * (k - j)  # the column's norm, and its products with later columns
+                count += own * (k - j - 1)  # subtractions from later columns
+        count += m * k  # overlap
+    return count
+
+
+def test_sbpca_counts_every_product_of_the_hardware_form():
+    assert batch_cost("sbpca", PLAN, IMAGES) == BatchCost(
+        3 * (4 + 10 + 1), sbpca_operations([18, 18, 9]), 3, 0
+    )
+
+
+@pytest.mark.parametrize(("dimension", "columns"), [(5, 3), (3, 5), (4, 4)])
+def test_gram_schmidt_counts_dot_products_and_subtractions(dimension, columns):
+    basis = min(dimension, columns)
+    count = sum(dimension * (columns - j) + dimension * (columns - j - 1) for j in range(basis))
+    assert gram_schmidt(dimension, columns) == count
+
+
+def test_svd_needs_the_gradient_and_writes_outer_products():
+    cost = batch_cost("svd", PLAN, IMAGES)
+    assert (cost.memory, cost.outer_products, cost.cell_writes) == (40, 3, 0)
+    assert cost.multiply_accumulates == 45 * 40 + 7 * 10 * 4**2 + 4 * 4**3
+
+
+def test_lrt_of_one_sample_a_block_keeps_one_rank_more():
+    plan = LayerPlan("fc", m=20, n=30, positions=1, rank=3, block=1)
+    cost = batch_cost("lrt", plan, images=2)
+    assert cost.memory == 4 * 50 + 3
+    svd = 7 * 4 * 4**2 + 4 * 4**3
+    block = (20 + 30) * 4 * 4 + 4 * 4 * 4 + svd + 3 * (20 + 30) * 4 + 3 * 20
+    assert cost.multiply_accumulates == 2 * block + 3 * 20
+
+
+def test_costs_of_layers_add_up():
+    assert BatchCost(1, 2, 3, 4) + BatchCost(10, 20, 30, 40) == BatchCost(11, 22, 33, 44)
+
+
+def test_an_unknown_optimiser_is_refused():
+    with pytest.raises(ValueError, match="unknown optimiser 'adam'"):
+        batch_cost("adam", PLAN, 1)
