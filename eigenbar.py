@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -27,7 +27,15 @@ from golden_model.files import why_unwritable, write_json
 from golden_model.network import NETWORKS, NetworkError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
 from golden_model.run_log import Line
-from golden_model.sweep import BASE, ComparisonError, Sweep, parse_seeds
+from golden_model.sweep import (
+    BASE,
+    ComparisonError,
+    Sweep,
+    label,
+    parse_seeds,
+    recorded_settings,
+    varied,
+)
 from golden_model.training_settings import (
     ARITHMETICS,
     ARRAYS,
@@ -500,19 +508,16 @@ def compare(
     runs = chosen.runs()
     with console.status("checking the runs"):
         comparison.check_runs(runs, data_folder)
-    with comparison.open_log(out) as log:
+    with _executor(scheduler, processes) as executor, comparison.open_log(out) as log:
         if log.removed:
             console.print(f"{log.path}: removed an unfinished last line of {log.removed} bytes")
         missing = comparison.missing_runs(runs, log)
         try:
-            with (
-                _executor(scheduler, processes) as executor,
-                ComparisonProgress(len(runs), len(runs) - len(missing)) as progress,
-            ):
+            with ComparisonProgress(runs, len(missing)) as progress:
                 comparison.do_runs(missing, executor, log, data_folder, progress.show)
         except KeyboardInterrupt:
             console.print(
-                f"interrupted; {len(log.lines)} results are in {log.path}: "
+                f"interrupted; the results so far are in {log.path}: "
                 "give the same command again to continue",
                 soft_wrap=True,
             )
@@ -540,7 +545,8 @@ def _executor(scheduler: str | None, processes: int | None) -> AbstractContextMa
 class ComparisonProgress:
     """A progress bar of the runs, and a line for each that ends."""
 
-    def __init__(self, total: int, done: int) -> None:
+    def __init__(self, runs: Sequence[TrainingSettings], missing: int) -> None:
+        self._names = varied(runs) or ["dataset"]
         self._bars = Progress(
             TextColumn("runs"),
             BarColumn(),
@@ -549,7 +555,7 @@ class ComparisonProgress:
             console=console,
             speed_estimate_period=24 * 3600,  # runs may take hours
         )
-        self._task = self._bars.add_task("", total=total, completed=done)
+        self._task = self._bars.add_task("", total=len(runs), completed=len(runs) - missing)
 
     def __enter__(self) -> ComparisonProgress:
         self._bars.start()
@@ -564,7 +570,8 @@ class ComparisonProgress:
             outcome = f"diverged: {line['reason']}"
         else:
             outcome = f"test accuracy {100 * line['test_accuracy']:.2f} %"
-        self._bars.console.print(f"{line['run']} {outcome}", soft_wrap=True)
+        run = label(recorded_settings(line["settings"]), self._names)
+        self._bars.console.print(f"{run}: {outcome}", soft_wrap=True, highlight=False)
         self._bars.advance(self._task)
 
 

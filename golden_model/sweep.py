@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ BASE = TrainingSettings(dataset="digits")
 """The settings of a sweep that names none: the data set needs no files."""
 
 UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
-    ({"array": "ideal"}, ("device",)),
-    ({"array": "ideal", "arithmetic": "float"}, ("parameters.width", "parameters.max_slots")),
+    (
+        {"array": "ideal"},
+        ("device", "parameters.max_slots", "parameters.tile_rows", "parameters.tile_columns"),
+    ),
+    ({"array": "ideal", "arithmetic": "float"}, ("parameters.width",)),
     ({"array": "ideal", "optimizer": "mbgd"}, ("rank", "block", "arithmetic", "parameters")),
 )
 """Settings, whole dataclasses or single fields, that runs of the settings before them ignore."""
@@ -94,10 +97,10 @@ def parse_seeds(text: str) -> list[int]:
     """Seeds written as numbers and ranges, such as `0-2,7`; raises `ComparisonError`."""
     seeds: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
+        first, dash, last = part.partition("-")
         try:
             low = int(first)
-            high = int(last) if last else low
+            high = int(last) if dash else low
         except ValueError:
             low, high = 0, -1
         if high < low:
@@ -122,6 +125,27 @@ def identity(settings: TrainingSettings) -> str:
     """A run's name: equal for equal relevant settings, different otherwise."""
     text = json.dumps(relevant(settings), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def varied(runs: Iterable[TrainingSettings]) -> list[str]:
+    """The dotted names of relevant settings that `runs` have different values of."""
+    values: dict[str, set[Any]] = {}
+    for run in runs:
+        for name, value in relevant(run).items():
+            values.setdefault(name, set()).add(value)
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def label(settings: TrainingSettings, names: Iterable[str]) -> str:
+    """What `settings` have of the settings `names`, in words such as `sbpca, rank 4, width 8`."""
+    values = relevant(settings)
+    return ", ".join(
+        str(values[name])
+        if isinstance(values[name], str)
+        else f"{name.rpartition('.')[2].replace('_', ' ')} {values[name]}".lower()
+        for name in names
+        if name in values
+    )
 
 
 def recorded_settings(values: Mapping[str, Any]) -> TrainingSettings:

@@ -107,8 +107,15 @@ class TrainingSettings:
         """Rank and block of each of `layers`.
 
         Float has the blocks of fixed, so that both are compared on equal terms. Raises
-        `TrainingError` for a layer that the accelerator cannot hold.
+        `TrainingError` for a layer that the accelerator cannot hold, and for a rank above that of
+        every layer.
         """
+        highest = max(min(layer.weights.shape) for layer in layers)
+        if self.optimizer == "sbpca" and self.rank > highest:
+            raise TrainingError(
+                f"rank = {self.rank} is above every layer's: a layer's is min(rank, m, n), which "
+                f"is {highest} at most here; lower the rank or take a larger network"
+            )
         plans = []
         for layer in layers:
             m, n = layer.weights.shape
