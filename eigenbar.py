@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +20,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from golden_model import datasets, training
+from golden_model import comparison, datasets, scheduling, setting_names, training
 from golden_model.arrays import Device
 from golden_model.datasets import DatasetError
 from golden_model.files import why_unwritable, write_json
 from golden_model.network import NETWORKS, NetworkError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
+from golden_model.run_log import Line
+from golden_model.sweep import (
+    BASE,
+    ComparisonError,
+    Sweep,
+    label,
+    parse_seeds,
+    recorded_settings,
+    varied,
+)
 from golden_model.training_settings import (
     ARITHMETICS,
     ARRAYS,
@@ -46,6 +59,7 @@ USER_ERRORS = (
     DatasetError,
     NetworkError,
     TrainingError,
+    ComparisonError,
     GenerationError,
     CosimError,
     SimulatorError,
@@ -446,6 +460,155 @@ class TrainingProgress:
             loss=state.loss,
             visible=True,
         )
+
+
+ENCODINGS = {"scrambled": True, "stochastic": False}
+"""Pulse encodings, and what they mean for `Device.scrambled`."""
+
+
+def _values_option(help_: str) -> object:
+    return typer.Option(metavar="VALUE,...", help=help_)
+
+
+@app.command()
+def compare(
+    out: Annotated[Path, typer.Option(help="Folder for results and report; made if need be.")],
+    sweep: Annotated[
+        Path | None, typer.Argument(help="TOML file of the runs; docs/compare.md describes it.")
+    ] = None,
+    dataset: Annotated[str | None, _values_option(_choices(datasets.DATASETS))] = None,
+    network: Annotated[str | None, _values_option(_choices(NETWORKS))] = None,
+    optimizer: Annotated[str | None, _values_option(_choices(OPTIMIZERS))] = None,
+    rank: Annotated[str | None, _values_option("Outer products of an update.")] = None,
+    width: Annotated[str | None, _values_option("Bits of a word.")] = None,
+    block: Annotated[str | None, _values_option("Images a block.")] = None,
+    arithmetic: Annotated[str | None, _values_option(_choices(ARITHMETICS))] = None,
+    array: Annotated[str | None, _values_option(_choices(ARRAYS))] = None,
+    encoding: Annotated[
+        str | None, _values_option(f"Pulses (pulsed). {_choices(tuple(ENCODINGS))}")
+    ] = None,
+    device_states: Annotated[
+        str | None, _values_option("Conductance states of a device (pulsed).")
+    ] = None,
+    learning_rate: Annotated[str | None, _values_option("Step along the gradient.")] = None,
+    batch: Annotated[str | None, _values_option("Images an update.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    train_limit: Annotated[
+        int | None, typer.Option(help="Train with the first so many images only.")
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,...", help="Values of any setting, by dotted name; repeatable."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="0-2,7", help="Seeds, of every combination; 0 unless given."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(help="Processes that train; as many as cores unless given.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler."),
+    ] = None,
+    data_folder: DataFolderOption = None,
+) -> None:
+    """Train every combination of settings, in parallel; continues where it was interrupted.
+
+    VALUE,... are values to combine. They take the place of the sweep file's, in each of its groups.
+    """
+    given = {
+        "dataset": dataset, "network": network, "optimizer": optimizer, "rank": rank,
+        "parameters.width": width, "block": block, "arithmetic": arithmetic, "array": array,
+        "device.states": device_states, "learning_rate": learning_rate, "batch": batch,
+        "epochs": None if epochs is None else str(epochs),
+        "train_limit": None if train_limit is None else str(train_limit),
+    }  # fmt: skip
+    for text in vary or []:
+        name, separator, values = text.partition("=")
+        if not separator:
+            raise ComparisonError(f"--vary {text!r} must have the form NAME=VALUE,...")
+        given[name.strip()] = values
+    axes: dict[str, list[object]] = {
+        name: [setting_names.parse(name, value) for value in text.split(",")]
+        for name, text in given.items()
+        if text is not None
+    }
+    if encoding is not None:
+        axes["device.scrambled"] = [_scrambled(name) for name in encoding.split(",")]
+    chosen = (Sweep.from_toml(sweep) if sweep else Sweep(BASE, [{}], [0])).with_axes(axes)
+    if seeds is not None:
+        chosen = replace(chosen, seeds=parse_seeds(seeds))
+    runs = chosen.runs()
+    with console.status("checking the runs"):
+        comparison.check_runs(runs, data_folder)
+    with _executor(scheduler, processes) as executor, comparison.open_log(out) as log:
+        if log.removed:
+            console.print(f"{log.path}: removed an unfinished last line of {log.removed} bytes")
+        missing = comparison.missing_runs(runs, log)
+        try:
+            with ComparisonProgress(runs, len(missing)) as progress:
+                comparison.do_runs(missing, executor, log, data_folder, progress.show)
+        except KeyboardInterrupt:
+            console.print(
+                f"interrupted; the results so far are in {log.path}: "
+                "give the same command again to continue",
+                soft_wrap=True,
+            )
+            raise typer.Exit(130) from None
+    typer.echo(f"results: {log.path}")
+
+
+def _scrambled(encoding: str) -> bool:
+    if encoding.strip() not in ENCODINGS:
+        raise ComparisonError(f"encoding {encoding!r} is unknown; {_choices(tuple(ENCODINGS))}")
+    return ENCODINGS[encoding.strip()]
+
+
+def _executor(scheduler: str | None, processes: int | None) -> AbstractContextManager[Executor]:
+    """What does the runs: a cluster, or processes of this machine."""
+    if scheduler is None:
+        return scheduling.local_processes(
+            scheduling.usable_cores() if processes is None else processes
+        )
+    if processes is not None:
+        raise ComparisonError("--scheduler and --processes exclude each other: give one of them")
+    return scheduling.dask_cluster(scheduler)
+
+
+class ComparisonProgress:
+    """A progress bar of the runs, and a line for each that ends."""
+
+    def __init__(self, runs: Sequence[TrainingSettings], missing: int) -> None:
+        self._names = varied(runs) or ["dataset"]
+        self._bars = Progress(
+            TextColumn("runs"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            speed_estimate_period=24 * 3600,  # runs may take hours
+        )
+        self._task = self._bars.add_task("", total=len(runs), completed=len(runs) - missing)
+
+    def __enter__(self) -> ComparisonProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def show(self, line: Line) -> None:
+        """Count the run whose results are `line`."""
+        if line["status"] == "diverged":
+            outcome = f"diverged: {line['reason']}"
+        else:
+            outcome = f"test accuracy {100 * line['test_accuracy']:.2f} %"
+        run = label(recorded_settings(line["settings"]), self._names)
+        self._bars.console.print(f"{run}: {outcome}", soft_wrap=True, highlight=False)
+        self._bars.advance(self._task)
 
 
 def main() -> None:

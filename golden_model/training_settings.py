@@ -18,8 +18,6 @@ from golden_model.parameters import Parameters
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
 """Optimisers with a rank of the user's."""
-STREAMING = ("sbpca", "sbe", "lrt", "lrt-unbiased")
-"""Optimisers that see the samples block by block."""
 SCHEDULES = ("constant", "step", "cosine")
 ARITHMETICS = ("float", "fixed")
 ARRAYS = ("ideal", "pulsed")
@@ -156,8 +154,15 @@ class TrainingSettings:
         """Rank and block of each of `layers`.
 
         Float has the blocks of fixed, so that both are compared on equal terms. Raises
-        `TrainingError` for a layer that the accelerator cannot hold.
+        `TrainingError` for a layer that the accelerator cannot hold, and for a rank above that of
+        every layer.
         """
+        highest = max(min(layer.weights.shape) for layer in layers)
+        if self.optimizer in RANKED and self.layer_ranks is None and self.rank > highest:
+            raise TrainingError(
+                f"rank = {self.rank} is above every layer's: a layer's is min(rank, m, n), which "
+                f"is {highest} at most here; lower the rank or take a larger network"
+            )
         ranks = self.layer_ranks or (self.rank,) * len(layers)
         if len(ranks) != len(layers):
             raise TrainingError(

@@ -134,6 +134,13 @@ def test_a_layer_larger_than_the_accelerator_is_named():
     Trainer(replace(settings, optimizer="mbgd"), DIGITS.shape, 10)
 
 
+def test_a_rank_above_every_layers_is_refused():
+    Trainer(replace(MLP, rank=32), DIGITS.shape, 10)
+    with pytest.raises(TrainingError, match=r"rank = 33 is above every layer's: .* 32 at most"):
+        Trainer(replace(MLP, rank=33), DIGITS.shape, 10)
+    Trainer(replace(MLP, rank=33, optimizer="mbgd"), DIGITS.shape, 10)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

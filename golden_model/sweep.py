@@ -1,0 +1,226 @@
+"""Sweeps: which training runs a comparison takes, each with an identity of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from golden_model.parameters import ParameterError
+from golden_model.setting_names import flatten, with_values
+from golden_model.training_settings import TrainingError, TrainingSettings
+
+BASE = TrainingSettings(dataset="digits")
+"""The settings of a sweep that names none: the data set needs no files."""
+
+UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
+    (
+        {"array": "ideal"},
+        ("device", "parameters.max_slots", "parameters.tile_rows", "parameters.tile_columns"),
+    ),
+    ({"array": "ideal", "arithmetic": "float"}, ("parameters.width",)),
+    *(
+        (
+            {"array": "ideal", "optimizer": optimizer},
+            ("rank", "layer_ranks", "block", "momentum", "arithmetic", "parameters"),
+        )
+        for optimizer in ("mbgd", "sgd")
+    ),
+    (
+        {"array": "ideal", "optimizer": "svd"},
+        ("block", "momentum", "arithmetic", "parameters"),
+    ),
+    *(
+        (
+            {"array": "ideal", "optimizer": optimizer},
+            ("momentum", "arithmetic", "parameters.width"),
+        )
+        for optimizer in ("lrt", "lrt-unbiased")
+    ),
+    ({"optimizer": "sbe"}, ("rank", "layer_ranks", "block")),
+    *(({"schedule": schedule}, ("decay", "decay_epochs")) for schedule in ("constant", "cosine")),
+)
+"""Settings, whole dataclasses or single fields, that runs of the settings before them ignore."""
+
+
+class ComparisonError(ValueError):
+    """A comparison cannot be done as asked, or its folder cannot be used."""
+
+
+Axes = Mapping[str, Sequence[Any]]
+"""Values of each dotted setting name; a group has a run for each combination."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs of a comparison."""
+
+    base: TrainingSettings
+    """Settings of all runs, where a group does not say otherwise."""
+    groups: Sequence[Axes]
+    """Each the product of its axes; runs that two groups share are done once."""
+    seeds: Sequence[int]
+    """Seeds with which every combination is repeated."""
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Sweep:
+        """The sweep in TOML file `path`; docs/compare.md describes it.
+
+        Raises `ComparisonError` for a file that cannot be read and for a key or value that is not
+        allowed.
+        """
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ComparisonError(f"cannot read {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ComparisonError(f"{path} is not valid TOML: {error}") from error
+        try:
+            return _sweep(table)
+        except (ComparisonError, TrainingError, ParameterError) as error:
+            raise ComparisonError(f"{path}: {error}") from error
+
+    def with_axes(self, axes: Axes) -> Sweep:
+        """This sweep with `axes` in every group, in place of the group's own of these names."""
+        return replace(self, groups=[{**group, **axes} for group in self.groups])
+
+    def runs(self) -> list[TrainingSettings]:
+        """The settings of each run, all of the first seed before the next; none twice.
+
+        Raises `ComparisonError` for a combination that is not allowed, which it names.
+        """
+        found: dict[str, TrainingSettings] = {}
+        for seed in self.seeds:
+            for number, group in enumerate(self.groups, start=1):
+                for values in itertools.product(*group.values()):
+                    run = self._combination(number, {**dict(zip(group, values, strict=True)),
+                                                     "seed": seed})  # fmt: skip
+                    found.setdefault(identity(run), run)
+        return list(found.values())
+
+    def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
+        try:
+            return with_values(self.base, values)
+        except (TrainingError, ParameterError) as error:
+            combination = ", ".join(f"{name} = {value}" for name, value in values.items())
+            where = f"group {group}, " if len(self.groups) > 1 else ""
+            raise ComparisonError(f"{error} (in {where}{combination})") from error
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds written as numbers and ranges, such as `0-2,7`; raises `ComparisonError`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        try:
+            low = int(first)
+            high = int(last) if dash else low
+        except ValueError:
+            low, high = 0, -1
+        if high < low:
+            raise ComparisonError(
+                f"seeds = {text!r} must be numbers from 0 or ranges of them, such as 0-2,7"
+            )
+        seeds += range(low, high + 1)
+    return seeds
+
+
+def relevant(settings: TrainingSettings) -> dict[str, Any]:
+    """By dotted names, those of `settings` that its results depend on."""
+    values = _leaves(settings)
+    for condition, names in UNUSED:
+        if all(values.get(name) == value for name, value in condition.items()):
+            ignored = tuple(f"{name}." for name in names)
+            values = {n: v for n, v in values.items() if not f"{n}.".startswith(ignored)}
+    return values
+
+
+def identity(settings: TrainingSettings) -> str:
+    """A run's name: equal for equal relevant settings, different otherwise."""
+    text = json.dumps(relevant(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def varied(runs: Iterable[TrainingSettings]) -> list[str]:
+    """The dotted names of relevant settings that `runs` have different values of."""
+    values: dict[str, set[Any]] = {}
+    for run in runs:
+        for name, value in relevant(run).items():
+            values.setdefault(name, set()).add(value)
+    return [name for name, different in values.items() if len(different) > 1]
+
+
+def label(settings: TrainingSettings, names: Iterable[str]) -> str:
+    """What `settings` have of the settings `names`, in words such as `sbpca, rank 4, width 8`."""
+    values = relevant(settings)
+    return ", ".join(
+        str(values[name])
+        if isinstance(values[name], str)
+        else f"{name.rpartition('.')[2].replace('_', ' ')} {values[name]}".lower()
+        for name in names
+        if name in values
+    )
+
+
+def recorded_settings(values: Mapping[str, Any]) -> TrainingSettings:
+    """The settings whose `as_dict` is `values`; fields that it lacks have their defaults."""
+    return with_values(TrainingSettings(), flatten(values))
+
+
+def _leaves(owner: Any) -> dict[str, Any]:
+    """The fields of dataclass `owner` by dotted names, those of nested dataclasses too."""
+    leaves: dict[str, Any] = {}
+    for field in fields(owner):
+        value = getattr(owner, field.name)
+        if is_dataclass(value):
+            leaves |= {f"{field.name}.{name}": leaf for name, leaf in _leaves(value).items()}
+        else:
+            leaves[field.name] = value
+    return leaves
+
+
+def _sweep(table: Mapping[str, Any]) -> Sweep:
+    """The sweep of a TOML document."""
+    known = ("seeds", "settings", "group")
+    for name in table:
+        if name not in known:
+            raise ComparisonError(f"unknown key {name!r}; choose from: {', '.join(known)}")
+    settings, groups = table.get("settings", {}), table.get("group", [{}])
+    if not isinstance(settings, dict):
+        raise ComparisonError("settings must be a table: [settings]")
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise ComparisonError("group must be a table, as often as need be: [[group]]")
+    for place, values in (("[settings]", settings), *(("[[group]]", group) for group in groups)):
+        if "seed" in values:
+            raise ComparisonError(f"seed does not belong in {place}: give seeds = [...] at the top")
+    return Sweep(
+        with_values(BASE, flatten(settings)), [_axes(group) for group in groups], _seeds(table)
+    )
+
+
+def _axes(group: Mapping[str, Any]) -> Axes:
+    """The axes of a TOML table: a list is an axis, any other value an axis of one."""
+    axes = {
+        name: value if isinstance(value, list) else [value]
+        for name, value in flatten(group).items()
+    }
+    for name, values in axes.items():
+        if not values:
+            raise ComparisonError(f"{name} = [] has no value to take: give one at least")
+    return axes
+
+
+def _seeds(table: Mapping[str, Any]) -> list[int]:
+    seeds = table.get("seeds", [0])
+    if isinstance(seeds, str):
+        return parse_seeds(seeds)
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int for seed in seeds):
+        raise ComparisonError(
+            f"seeds = {seeds!r} must be a list of integers, or a string such as '0-2,7'"
+        )
+    return seeds
