@@ -144,10 +144,10 @@ def _rotate(
     # |c row + s other|^2 = wanted with t = s / c:  (b - wanted) t^2 + 2 cross t + a - wanted = 0
     root = np.sqrt(max(cross**2 - (b - wanted) * (a - wanted), 0.0))
     divisor = cross + np.copysign(root, cross)
-    if divisor == 0.0 and a != wanted:  # `other` has the norm already
-        cosine, sine = 0.0, 1.0
+    if divisor == 0.0:  # one of the two has the norm already
+        cosine, sine = (0.0, 1.0) if abs(b - wanted) < abs(a - wanted) else (1.0, 0.0)
     else:
-        tangent = (wanted - a) / divisor if a != wanted else 0.0
+        tangent = (wanted - a) / divisor
         cosine = 1 / np.hypot(1, tangent)
         sine = tangent * cosine
     columns[[row, other]] = np.array([[cosine, sine], [-sine, cosine]]) @ columns[[row, other]]

@@ -140,3 +140,21 @@ def test_the_two_forms_agree_at_any_momentum():
         forms = (reference_batch, hardware_batch)
         states = [form(s, a, d, 8, momentum) for form, s in zip(forms, states, strict=True)]
         assert_equal(*states, 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4, 1e-7])
+def test_nearly_dependent_columns_become_orthonormal(dtype, spread):
+    random = np.random.default_rng(0)
+    columns = random.standard_normal((40, 1)) + spread * random.standard_normal((40, 4))
+    columns = (columns * [1, 1e3, 1e-3, 1]).astype(dtype)
+    previous = np.linalg.qr(random.standard_normal((40, 4)))[0].astype(dtype)
+    basis, diagonal = orthonormalise(columns, previous)
+    kept = diagonal > 0
+    precision = np.finfo(dtype).eps
+    assert np.allclose(
+        basis[:, kept].T @ basis[:, kept], np.eye(kept.sum()), atol=4 * precision / spread
+    )
+    expected = np.abs(np.linalg.qr(columns.astype(np.float64))[1].diagonal())
+    norms = np.linalg.norm(columns, axis=0)
+    assert np.allclose(diagonal[kept] / norms[kept], (expected / norms)[kept], atol=40 * precision)
