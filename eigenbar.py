@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from golden_model import comparison, datasets, scheduling, setting_names, training
+from golden_model import comparison, datasets, estimate, scheduling, setting_names, training
 from golden_model.arrays import Device
 from golden_model.datasets import DatasetError
 from golden_model.files import why_unwritable, write_json
@@ -100,6 +100,10 @@ JsonOption = Annotated[Path | None, typer.Option(help="File that takes the resul
 SimulatorOption = Annotated[str, typer.Option(help=_choices(SIMULATORS))]
 BuildsOption = Annotated[
     Path | None, typer.Option(help=f"Folder that keeps simulator builds; {BUILDS} unless given.")
+]
+LayerRanksOption = Annotated[
+    str | None,
+    typer.Option(metavar="K,K,...", help="A rank for each layer with weights, in turn."),
 ]
 DataFolderOption = Annotated[
     Path | None,
@@ -299,10 +303,7 @@ def train(
             help="Outer products of an update (sbpca, svd, lrt); min(rank, m, n) a layer."
         ),
     ] = 4,
-    layer_ranks: Annotated[
-        str | None,
-        typer.Option(metavar="K,K,...", help="A rank for each layer with weights, in turn."),
-    ] = None,
+    layer_ranks: LayerRanksOption = None,
     block: Annotated[
         int, typer.Option(help="Images a block (sbpca, lrt), cut to what the block buffer holds.")
     ] = 8,
@@ -420,6 +421,73 @@ def train(
             f"test accuracy {100 * line['test_accuracy']:.2f} %, "
             f"{line['images_per_second']:.0f} images/s, {line['saturations']} saturations"
         )
+
+
+@app.command("estimate")
+def estimate_command(
+    dataset: Annotated[str, typer.Option(help=_choices(datasets.DATASETS))] = "fashion-mnist",
+    image: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="Shape of the images, in place of a data set's."),
+    ] = None,
+    classes: Annotated[int, typer.Option(help="Classes.")] = datasets.CLASSES,
+    network: Annotated[str, typer.Option(help=_choices(NETWORKS))] = "cnn",
+    optimizer: Annotated[str, typer.Option(help=_choices(OPTIMIZERS))] = "sbpca",
+    rank: Annotated[int, typer.Option(help="Outer products of an update (sbpca, svd, lrt).")] = 4,
+    layer_ranks: LayerRanksOption = None,
+    block: Annotated[int, typer.Option(help="Images a block (sbpca, lrt).")] = 8,
+    batch: Annotated[int, typer.Option(help="Images an update.")] = 64,
+    slots: Annotated[
+        int | None, typer.Option(help="Slots of an update's phase; max_slots unless given.")
+    ] = None,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Print memory, multiply-accumulates, cycles, pulses and writes of a batch, without running it.
+
+    docs/estimate.md has the formulas.
+    """
+    parameters = chosen_parameters(preset, config, settings)
+    check_results(json)
+    run = TrainingSettings(
+        dataset=dataset,
+        network=network,
+        optimizer=optimizer,
+        rank=rank,
+        layer_ranks=None if layer_ranks is None else _ranks(layer_ranks),
+        block=block,
+        batch=batch,
+        parameters=parameters,
+    )
+    shape = datasets.SHAPES[dataset] if image is None else _image_shape(image)
+    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots)
+    results = estimate.as_dict(layers, run)
+    if json is not None:
+        write_json(json, results)
+    rows = [*results["layers"], {"name": "all", **results["batch"]}]
+    names = [name for name in results["layers"][0] if name != "name"]
+    print_table(
+        ("", *(row["name"] for row in rows)),
+        (
+            (
+                name.replace("_", " "),
+                *("-" if row.get(name) is None else f"{row[name]:,}" for row in rows),
+            )
+            for name in names
+        ),
+    )
+
+
+def _image_shape(text: str) -> tuple[int, int, int]:
+    try:
+        channels, height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise TrainingError(f"--image {text!r} must be three integers C,H,W") from None
+    if min(channels, height, width) < 1:
+        raise TrainingError(f"--image {text!r} must be three integers C,H,W of at least 1")
+    return channels, height, width
 
 
 def _ranks(text: str) -> tuple[int, ...]:

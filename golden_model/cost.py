@@ -11,6 +11,11 @@ BLOCK_STEPS = "(2 * samples + history_digits + 3 * k - 2) * (rows(m) + rows(n)) 
 """The formula of `block_steps`, for documents."""
 
 
+def tiles(parameters: Parameters, m: int, n: int) -> int:
+    """Crossbar tiles that hold m x n weights."""
+    return -(-n // parameters.tile_rows) * -(-m // parameters.tile_columns)
+
+
 def ideal_block_cycles(parameters: Parameters, m: int, n: int, k: int, samples: int) -> int:
     """Cycles of a block on an array that multiplies in every lane and cycle, for k <= columns.
 

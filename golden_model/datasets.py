@@ -123,6 +123,16 @@ SOURCES: Mapping[str, Source] = {
 DATASETS = ("digits", *SOURCES)
 """Names that `load` knows."""
 
+SHAPES: Mapping[str, tuple[int, int, int]] = {
+    "digits": (1, 8, 8),
+    "fashion-mnist": (1, 28, 28),
+    "mnist": (1, 28, 28),
+}
+"""Shape (C, H, W) of the images of each set."""
+
+CLASSES = 10
+"""Classes of each of the sets."""
+
 
 def load(name: str, folder: Path | None = None) -> Dataset:
     """Data set `name`, from `folder` or the folder of the environment variable if one is given.

@@ -7,6 +7,7 @@ from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
+from golden_model import cost
 from golden_model.parameters import Parameters
 from golden_model.pulses import MASK_ROUNDS, PHASES
 from golden_model.random_bits import COLUMN_SHIFTS, ROW_SHIFTS, WARM_UP_ROUNDS, WORD_BITS
@@ -46,7 +47,7 @@ def update_cycles(
     cycles = WARM_UP_ROUNDS + 1
     if not scrambled:
         cycles += parameters.tile_rows + parameters.tile_columns + 1
-    tiles = -(-n // parameters.tile_rows) * -(-m // parameters.tile_columns)
+    tiles = cost.tiles(parameters, m, n)
     for count in slots:
         cycles += KAPPA_LATENCY + 1 + PLAN_CYCLES + drain_cycles(parameters)
         if count:
