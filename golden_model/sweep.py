@@ -127,25 +127,27 @@ def identity(settings: TrainingSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def varied(runs: Iterable[TrainingSettings]) -> list[str]:
-    """The dotted names of relevant settings that `runs` have different values of."""
+def varied(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The dotted names that the relevant settings of `runs` have different values of."""
     values: dict[str, set[Any]] = {}
     for run in runs:
-        for name, value in relevant(run).items():
+        for name, value in run.items():
             values.setdefault(name, set()).add(value)
     return [name for name, different in values.items() if len(different) > 1]
 
 
-def label(settings: TrainingSettings, names: Iterable[str]) -> str:
-    """What `settings` have of the settings `names`, in words such as `sbpca, rank 4, width 8`."""
-    values = relevant(settings)
+def label(run: Mapping[str, Any], names: Iterable[str]) -> str:
+    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`."""
     return ", ".join(
-        str(values[name])
-        if isinstance(values[name], str)
-        else f"{name.rpartition('.')[2].replace('_', ' ')} {values[name]}".lower()
+        run[name] if isinstance(run[name], str) else f"{short_name(name)} {run[name]}".lower()
         for name in names
-        if name in values
+        if name in run
     )
+
+
+def short_name(name: str) -> str:
+    """The last part of dotted `name`, in words."""
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 def recorded_settings(values: Mapping[str, Any]) -> TrainingSettings:
