@@ -132,7 +132,7 @@ def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table, narrow enough for 80 columns; numbers, in all but the first, to the right."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+        table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -545,7 +545,11 @@ def compare(
 def _report(lines: Sequence[Line], folder: Path) -> None:
     """Write the report of the results `lines` to `folder`, and print its table."""
     methods = comparison_report.write_report(lines, folder)
-    print_table(comparison_report.HEADER, comparison_report.table_rows(methods))
+    shown = slice(6)  # so many columns fit a terminal
+    print_table(
+        comparison_report.HEADER[shown],
+        (row[shown] for row in comparison_report.table_rows(methods)),
+    )
     typer.echo(f"results: {folder / comparison.RUNS_FILE}")
     typer.echo(f"report:  {folder / comparison_report.PAGE}")
 

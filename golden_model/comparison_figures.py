@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from golden_model.comparison_results import MEMORY, Method, Spread, counters
 from golden_model.figures import Figure, Panel, Series
-from golden_model.sweep import label, short_name, varied
+from golden_model.sweep import SLOTS, WIDTH, is_number, label, short_name, varied
 
 ACCURACY = "test accuracy (%)"
 
 SPREAD = "Means over the seeds, bars from the least to the largest."
 """What the bars of most figures are."""
 
-RANK, WIDTH, SLOTS, ARITHMETIC = "rank", "parameters.width", "parameters.max_slots", "arithmetic"
+RANK, ARITHMETIC = "rank", "arithmetic"
 
 NAMES = {
     MEMORY: "auxiliary memory (words)",
@@ -40,7 +41,7 @@ def figures(methods: Sequence[Method]) -> dict[str, Drawn]:
         name
         for name in varied(method.settings for method in fitting)
         if name not in (RANK, WIDTH)
-        and all(type(m.settings[name]) in (int, float) for m in fitting if name in m.settings)
+        and all(is_number(m.settings[name]) for m in fitting if name in m.settings)
     ]
     found: dict[str, Drawn] = {
         "Accuracy against rank": accuracy_against(RANK, fitting),
@@ -54,8 +55,8 @@ def figures(methods: Sequence[Method]) -> dict[str, Drawn]:
         "Float against fixed": float_against_fixed(fitting),
         "Pulses, writes and other counts": counts(fitting),
         "Accuracy against cost: Pareto fronts": pareto_fronts(fitting),
-        "Learning curves": learning_curves(fitting),
         "Search of the learning rate": rate_search(methods),
+        **learning_curves(fitting),
     }
 
 
@@ -65,7 +66,7 @@ def accuracy_against(name: str, methods: Sequence[Method]) -> Drawn:
     Methods without the setting are levels, where they agree with a line in what both have.
     """
     ignored = {name}
-    if name == WIDTH and _determines(WIDTH, SLOTS, methods):
+    if SLOTS not in varied(method.settings for method in methods):
         ignored.add(SLOTS)
     lines = {
         key: group
@@ -132,8 +133,8 @@ def counts(methods: Sequence[Method]) -> Drawn:
         return "no run counted any: pulses and writes come with array = pulsed"
     panels = []
     for name in names:
-        rows = [(m.label, cost) for m in methods if (cost := m.cost(name)) is not None]
-        panels.append(Panel("bars", "", _cost_name(name), [_spreads(name, rows)]))
+        rows = [(method.label, cost) for method in methods if (cost := method.cost(name))]
+        panels.append(Panel("bars", "", _cost_name(name), [_spreads(_cost_name(name), rows)]))
     caption = f"Of whole runs, at each method's best learning rate. {SPREAD}"
     return Figure("counts", "Pulses, writes and other counts", caption, panels)
 
@@ -148,39 +149,57 @@ def pareto_fronts(methods: Sequence[Method]) -> Drawn:
         front = [
             (method, cost)
             for method, cost in points
-            if not any(_beats(other, method, cost) for other in points)
+            if not any(_is_superior(other, method, cost) for other in points)
         ]
         beaten = [point for point in points if point not in front]
         series = [_points(method.label, [(method, cost)]) for method, cost in front]
         if beaten:
-            series.append(_points("beaten by another in both", beaten))
+            series.append(replace(_points("others", beaten), muted=True))
         panels.append(Panel("points", _cost_name(name), ACCURACY, series, logarithmic=True))
     if not panels:
         return "needs two methods of different cost"
     caption = (
-        "Named are the methods that no other equals or betters in both cost and mean accuracy. "
-        f"{SPREAD}"
+        "Named are the methods to which no other is superior: at least as accurate in the mean, at "
+        f"no higher cost, and better in one of them. {SPREAD}"
     )
     return Figure("pareto", "Accuracy against cost: Pareto fronts", caption, panels)
 
 
-def learning_curves(methods: Sequence[Method]) -> Drawn:
-    """Test accuracy and training loss after each epoch."""
+def learning_curves(methods: Sequence[Method]) -> dict[str, Drawn]:
+    """Test accuracy and training loss after each epoch, a figure for each kind of method.
+
+    Methods of one kind differ in numbers only.
+    """
+    title = "Learning curves"
     if all(len(line["history"]) < 2 for method in methods for line in method.runs):
-        return "needs runs of two epochs or more"
-    panels = []
-    for key, scale, name in (("test_accuracy", 100, ACCURACY), ("train_loss", 1, "training loss")):
-        series = []
-        for method in methods:
-            epochs = [epoch["epoch"] for epoch in method.runs[0]["history"]]
-            spreads = [
-                Spread.of([scale * line["history"][index][key] for line in method.runs])
-                for index in range(len(epochs))
-            ]
-            series.append(_spreads(method.label, list(zip(epochs, spreads, strict=True))))
-        panels.append(Panel("curves", "epoch", name, series))
-    caption = "At each method's best learning rate: means, bands from the least to the largest."
-    return Figure("learning_curves", "Learning curves", caption, panels)
+        return {title: "needs runs of two epochs or more"}
+    numbers = {n for m in methods for n, v in m.settings.items() if is_number(v)}
+    kinds = _grouped(methods, numbers, lambda _: True).values()
+    names = [n for n in varied(kind[0].settings for kind in kinds) if n not in numbers]
+    found: dict[str, Drawn] = {}
+    for number, kind in enumerate(kinds, start=1):
+        name = f"{title}: {label(kind[0].settings, names)}" if names else title
+        found[name] = Figure(
+            f"learning_curves_{number}",
+            name,
+            "At each method's best learning rate: means, bands from the least to the largest.",
+            [_curves(kind, "test_accuracy", 100, ACCURACY),
+             _curves(kind, "train_loss", 1, "training loss")],
+        )  # fmt: skip
+    return found
+
+
+def _curves(methods: Sequence[Method], key: str, scale: float, name: str) -> Panel:
+    """Value `key` after each epoch, times `scale`."""
+    series = []
+    for method in methods:
+        epochs = [epoch["epoch"] for epoch in method.runs[0]["history"]]
+        spreads = [
+            Spread.of([scale * line["history"][index][key] for line in method.runs])
+            for index in range(len(epochs))
+        ]
+        series.append(_spreads(method.label, list(zip(epochs, spreads, strict=True))))
+    return Panel("curves", "epoch", name, series)
 
 
 def rate_search(methods: Sequence[Method]) -> Drawn:
@@ -197,7 +216,8 @@ def rate_search(methods: Sequence[Method]) -> Drawn:
     if not series:
         return "needs two learning rates of one method"
     return Figure(
-        "learning_rates", "Search of the learning rate", f"Runs that diverged are left out. {SPREAD}",
+        "learning_rates", "Search of the learning rate",
+        f"Runs that diverged are left out. {SPREAD}",
         [Panel("lines", "learning rate", ACCURACY, series, logarithmic=True)],
     )  # fmt: skip
 
@@ -213,19 +233,13 @@ def _grouped(
     return groups
 
 
-def _determines(first: str, second: str, methods: Sequence[Method]) -> bool:
-    """Whether all methods of one value of setting `first` have one value of setting `second`."""
-    pairs = {(m.settings.get(first), m.settings.get(second)) for m in methods}
-    return len(pairs) == len({value for value, _ in pairs})
-
-
 def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two methods have the same settings, apart from optimiser and arithmetic."""
     shared = first.keys() & second.keys() - {"optimizer", ARITHMETIC}
     return all(first[name] == second[name] for name in shared)
 
 
-def _beats(other: tuple[Method, float], method: Method, cost: float) -> bool:
+def _is_superior(other: tuple[Method, float], method: Method, cost: float) -> bool:
     better, cheaper = other[0].accuracy.mean, other[1]
     mine = method.accuracy.mean
     return better >= mine and cheaper <= cost and (better > mine or cheaper < cost)

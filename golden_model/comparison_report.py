@@ -18,7 +18,7 @@ from golden_model.run_log import Line
 PAGE, FIGURES = "report.html", "figures"
 """Names of the page and of the folder of figures, in a comparison's folder."""
 
-HEADER = ("method", "seeds", "rate", "of", "mean", "min", "max", "diverged", "images/s")
+HEADER = ("method", "mean", "min", "max", "seeds", "rate", "of", "diverged", "images/s")
 """The columns of `table_rows`."""
 
 
@@ -38,17 +38,15 @@ def table_rows(found: Sequence[Method]) -> list[list[str]]:
     """A row for each method: accuracies in percent, and images a second of its fastest run."""
     rows = []
     for method in found:
-        if method.best is None:
-            cells = [""] * 6
-            cells[2] = f"{len(method.rates)}"
-        else:
+        cells = [""] * 5
+        if method.best is not None:
             accuracy = method.accuracy
             cells = [
+                *(f"{value:.2f}" for value in (accuracy.mean, accuracy.low, accuracy.high)),
                 f"{len(method.runs)}",
                 f"{method.best:g}",
-                f"{len(method.rates)}",
-                *(f"{value:.2f}" for value in (accuracy.mean, accuracy.low, accuracy.high)),
             ]
+        cells.append(f"{len(method.rates)}")
         speed = max((line["images_per_second"] for line in method.runs), default=None)
         rows.append([method.label, *cells, f"{method.diverged or ''}",
                      "" if speed is None else f"{speed:.0f}"])  # fmt: skip
@@ -82,10 +80,10 @@ def _introduction(lines: Sequence[Line], found: Sequence[Method]) -> str:
     }
     settings = ", ".join(f"{name} {value}" for name, value in common.items())
     return f"""<p>{len(lines)} runs of {len(found)} methods. A method is all that the runs share,
-seed and learning rate apart. Its rate is the one of the highest mean test accuracy among those tried
-(their number follows), at which no run diverged and no seed is missing: chosen on the test images, so
-methods with more rates have more chances. Accuracies are in percent, over the seeds at that rate;
-images/s is the fastest run's.</p>
+seed and learning rate apart. Its rate is the one of the highest mean test accuracy among those
+tried (their number follows), at which no run diverged and no seed is missing: chosen on the test
+images, so methods with more rates have more chances. Accuracies are in percent, over the seeds at
+that rate; images/s is the fastest run's.</p>
 <p>All methods have: {escape(settings)}.</p>"""
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from golden_model.run_log import Line
-from golden_model.sweep import label, recorded_settings, relevant, varied
+from golden_model.sweep import is_number, label, recorded_settings, relevant, varied
 
 RATE, SEED = "learning_rate", "seed"
 """Settings in which the runs of one method differ."""
@@ -83,19 +83,30 @@ class Method:
 
 
 def methods(lines: Iterable[Line]) -> list[Method]:
-    """The methods of the results `lines`, in the order of their first lines."""
+    """The methods of the results `lines`, in the order of the settings that set them apart."""
     groups: dict[str, tuple[dict[str, Any], dict[float, list[Line]]]] = {}
-    for line in lines:
+    for line in sorted(lines, key=lambda line: line["settings"][SEED]):
         settings = relevant(recorded_settings(line["settings"]))
         rate = settings.pop(RATE)
         del settings[SEED]
         _, rates = groups.setdefault(repr(settings), (settings, {}))
         rates.setdefault(rate, []).append(line)
     names = varied(settings for settings, _ in groups.values()) or ["optimizer"]
-    return [
+    found = [
         Method(label(settings, names), settings, dict(sorted(rates.items())))
         for settings, rates in groups.values()
     ]
+    return sorted(found, key=lambda method: _order(method.settings, names))
+
+
+def _order(settings: Mapping[str, Any], names: Iterable[str]) -> list[tuple[int, Any]]:
+    """What methods are sorted by: settings that are missing first, numbers by size, then words."""
+    return [
+        (0, 0) if name not in settings
+        else (1, settings[name]) if is_number(settings[name])
+        else (2, str(settings[name]))
+        for name in names
+    ]  # fmt: skip
 
 
 def counters(lines: Iterable[Line]) -> list[str]:
@@ -103,7 +114,7 @@ def counters(lines: Iterable[Line]) -> list[str]:
     names: dict[str, None] = {}
     for line in lines:
         for name, value in line.items():
-            if isinstance(value, (int, float)) and name not in MEASURES and value > 0:
+            if is_number(value) and name not in MEASURES and value > 0:
                 names[name] = None
     return list(names)
 

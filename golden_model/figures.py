@@ -10,11 +10,23 @@ import numpy as np
 
 from golden_model.page import plain
 
-PANEL_INCHES = (5.2, 3.4)
-"""Width and height of a panel with its share of the legend."""
+PAGE_INCHES = 10.0
+"""Width of a figure."""
 
-CATEGORY_INCHES = 0.24
-"""Height of a category."""
+PANEL_INCHES = 3.2
+"""Height of a row of panels."""
+
+LINE_INCHES = 0.2
+"""Height of a category and of a line of the legend."""
+
+MUTED = "#c3ccd4"
+"""Colour of what is there for comparison."""
+
+CATEGORICAL = ("dots", "bars")
+"""Kinds of panels whose positions are names."""
+
+LETTER_INCHES = 0.08
+"""Width of a letter in the legend, with a margin."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Series:
     """Least value at each position."""
     high: Sequence[float]
     """Largest value at each position."""
+    muted: bool = False
+    """Whether it is the grey background of the others."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +78,39 @@ def draw(figure: Figure) -> Any:
     """`figure` drawn by matplotlib: a Figure of its."""
     from matplotlib.figure import Figure as Canvas
 
-    categories = [len(_categories(p)) for p in figure.panels if p.kind in ("dots", "bars")]
-    columns = min(len(figure.panels), 2)
-    rows = -(-len(figure.panels) // columns)
-    width, height = PANEL_INCHES
-    height = max(height, CATEGORY_INCHES * max(categories, default=0) + 1)
-    canvas = Canvas(figsize=(width * columns, height * rows), layout="constrained")
-    all_axes = np.atleast_1d(canvas.subplots(rows, columns, squeeze=False)).ravel()
+    categories = _categories(figure)
     colors = _colors(figure)
+    columns = min(len(figure.panels), 4 if categories else 2)
+    rows = -(-len(figure.panels) // columns)
+    named = [] if all(panel.kind == "bars" for panel in figure.panels) else list(colors)
+    legend_columns = max(
+        1, int(PAGE_INCHES / (LETTER_INCHES * max(map(len, named), default=1) + 1))
+    )
+    legend_columns = min(legend_columns, 4)
+    height = max(PANEL_INCHES, LINE_INCHES * len(categories) + 1)
+    canvas = Canvas(
+        figsize=(PAGE_INCHES, height * rows + LINE_INCHES * -(-len(named) // legend_columns)),
+        layout="constrained",
+    )
+    all_axes = canvas.subplots(rows, columns, squeeze=False, sharey=bool(categories)).ravel()
     for axes, panel in zip(all_axes, figure.panels, strict=False):
-        _DRAWING[panel.kind](axes, panel, colors)
+        if panel.kind in CATEGORICAL:
+            _draw_categories(axes, panel, colors, categories)
+        else:
+            _draw_positions(axes, panel, colors)
         if panel.logarithmic:
-            axes.set_xscale("log")
+            _logarithmic(axes)
         plain(axes)
     for axes in all_axes[len(figure.panels) :]:
         axes.remove()
-    handles = dict(
-        pair
-        for axes in all_axes[: len(figure.panels)]
-        for pair in zip(*reversed(axes.get_legend_handles_labels()), strict=True)
-    )
-    if handles:
+    if named:
+        handles: dict[str, Any] = {}
+        for axes in all_axes[: len(figure.panels)]:
+            found, labels = axes.get_legend_handles_labels()
+            handles |= dict(zip(labels, found, strict=True))
         canvas.legend(
-            handles.values(), handles, loc="outside lower center", frameon=False, fontsize="small",
-            ncols=min(3, len(handles)),
+            list(handles.values()), list(handles), loc="outside lower left", frameon=False,
+            fontsize="small", ncols=legend_columns,
         )  # fmt: skip
     return canvas
 
@@ -96,9 +119,21 @@ def _colors(figure: Figure) -> dict[str, Any]:
     """A colour for each label, the same in all panels."""
     from matplotlib import colormaps
 
-    labels = list(dict.fromkeys(s.label for panel in figure.panels for s in panel.series))
-    palette = colormaps["tab10" if len(labels) <= 10 else "tab20"].colors  # type: ignore[attr-defined]
-    return {name: palette[index % len(palette)] for index, name in enumerate(labels)}
+    series = [one for panel in figure.panels for one in panel.series]
+    labels = list(dict.fromkeys(one.label for one in series if not one.muted))
+    palette = colormaps["tab10" if len(labels) <= 10 else "tab20"]
+    colors = {name: palette(index % palette.N) for index, name in enumerate(labels)}
+    return colors | {one.label: MUTED for one in series if one.muted}
+
+
+def _logarithmic(axes: Any) -> None:
+    """A logarithmic horizontal axis with plain numbers at 1, 2 and 5 of each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _errors(series: Series) -> Any:
@@ -107,48 +142,44 @@ def _errors(series: Series) -> Any:
     return np.maximum([y - low, high - y], 0)  # a mean may round to just outside its values
 
 
-def _draw_lines(axes: Any, panel: Panel, colors: dict[str, Any]) -> None:
-    for series in panel.series:
-        style = {"color": colors[series.label], "label": series.label}
+def _draw_positions(axes: Any, panel: Panel, colors: dict[str, Any]) -> None:
+    for series in sorted(panel.series, key=lambda series: not series.muted):
+        color = colors[series.label]
         if not series.x:
-            axes.axhline(series.y[0], linestyle="--", **style)
+            axes.axhline(series.y[0], linestyle="--", color=color, label=series.label)
         elif panel.kind == "curves":
-            axes.plot(series.x, series.y, marker="o", markersize=3, **style)
-            axes.fill_between(series.x, series.low, series.high, color=style["color"], alpha=0.15)
+            axes.plot(series.x, series.y, marker="o", markersize=3, color=color, label=series.label)
+            axes.fill_between(series.x, series.low, series.high, color=color, alpha=0.15)
         else:
             joined = "none" if panel.kind == "points" else "-"
             axes.errorbar(
                 series.x, series.y, yerr=_errors(series), marker="o", markersize=4, capsize=3,
-                linestyle=joined, **style,
+                linestyle=joined, color=color, label=series.label,
             )  # fmt: skip
     axes.set(xlabel=panel.x, ylabel=panel.y)
 
 
-def _draw_categories(axes: Any, panel: Panel, colors: dict[str, Any]) -> None:
-    names = _categories(panel)
-    for series in panel.series:
-        rows = [names.index(str(category)) for category in series.x]
+def _draw_categories(
+    axes: Any, panel: Panel, colors: dict[str, Any], categories: list[str]
+) -> None:
+    for index, series in enumerate(panel.series):
+        aside = 0.6 * ((index + 0.5) / len(panel.series) - 0.5)
+        rows = [categories.index(str(category)) + aside for category in series.x]
         color, errors = colors[series.label], _errors(series)
         if panel.kind == "bars":
-            axes.barh(rows, series.y, xerr=errors, color=color, capsize=2)
+            axes.barh(rows, series.y, xerr=errors, color=color, error_kw={"capsize": 2})
         else:
             axes.errorbar(
                 series.y, rows, xerr=errors, marker="o", markersize=4, capsize=3,
                 linestyle="none", color=color, label=series.label,
             )  # fmt: skip
-    axes.set_yticks(range(len(names)), names, fontsize="small")
-    axes.invert_yaxis()
+    axes.set_yticks(range(len(categories)), categories, fontsize="small")
+    axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.set(xlabel=panel.y, ylabel=panel.x)
 
 
-def _categories(panel: Panel) -> list[str]:
-    return list(dict.fromkeys(str(x) for series in panel.series for x in series.x))
-
-
-_DRAWING = {
-    "lines": _draw_lines,
-    "curves": _draw_lines,
-    "points": _draw_lines,
-    "dots": _draw_categories,
-    "bars": _draw_categories,
-}
+def _categories(figure: Figure) -> list[str]:
+    """The categories of all panels."""
+    panels = [panel for panel in figure.panels if panel.kind in CATEGORICAL]
+    series = [one for panel in panels for one in panel.series]
+    return list(dict.fromkeys(str(category) for one in series for category in one.x))

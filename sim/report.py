@@ -63,9 +63,9 @@ def write_report(results: Mapping[str, Any], batches: Sequence[Batch], path: Pat
     )
     settings = ", ".join(f"{name} {value}" for name, value in results["parameters"].items())
     body = f"""<p>A CNN trained on {escape(results["dataset"])} with the gradient of every batch
-factorised by SBPCA, in floating point and in the accelerator's integers; then one training batch of every layer
-replayed on the generated Verilog ({escape(cosimulation["simulator"])}), pulses of the update
-included. {verdict}</p>
+factorised by SBPCA, in floating point and in the accelerator's integers; then one training batch
+of every layer replayed on the generated Verilog ({escape(cosimulation["simulator"])}), pulses of
+the update included. {verdict}</p>
 <p>Accelerator: {escape(settings)}.</p>
 {table(HEADER, table_rows(results))}
 <h2>Training</h2>
