@@ -19,9 +19,7 @@ RANK, ARITHMETIC = "rank", "arithmetic"
 
 NAMES = {
     MEMORY: "auxiliary memory (words)",
-    "pulses": "pulses on lines",
-    "coincidences": "coincidences (writes of cells)",
-    "bounded": "coincidences at a device's bound",
+    "bounded": "steps lost at bounds",
     "clips": "duties clipped",
     "saturations": "words saturated",
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from golden_model.page import plain
+
+MAX_LEGEND_COLUMNS = 4
+"""Most columns of the legend."""
 
 PAGE_INCHES = 10.0
 """Width of a figure."""
@@ -25,8 +28,8 @@ MUTED = "#c3ccd4"
 CATEGORICAL = ("dots", "bars")
 """Kinds of panels whose positions are names."""
 
-LETTER_INCHES = 0.08
-"""Width of a letter in the legend, with a margin."""
+LETTER_INCHES = 0.065
+"""Width of a letter in the legend."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +73,25 @@ class Figure:
     name: str
     """Its file name without ending."""
     title: str
+    """Its heading in the page."""
     caption: str
+    """What it shows and how, in a sentence or two."""
     panels: Sequence[Panel]
+    """Its axes, drawn in rows."""
 
 
 def draw(figure: Figure) -> Any:
     """`figure` drawn by matplotlib: a Figure of its."""
     from matplotlib.figure import Figure as Canvas
 
-    categories = _categories(figure)
-    colors = _colors(figure)
+    categories, colors = _categories(figure), _colors(figure)
     columns = min(len(figure.panels), 4 if categories else 2)
     rows = -(-len(figure.panels) // columns)
-    named = [] if all(panel.kind == "bars" for panel in figure.panels) else list(colors)
-    legend_columns = max(
-        1, int(PAGE_INCHES / (LETTER_INCHES * max(map(len, named), default=1) + 1))
-    )
-    legend_columns = min(legend_columns, 4)
-    height = max(PANEL_INCHES, LINE_INCHES * len(categories) + 1)
-    canvas = Canvas(
-        figsize=(PAGE_INCHES, height * rows + LINE_INCHES * -(-len(named) // legend_columns)),
-        layout="constrained",
-    )
+    legend_rows = -(-len(colors) // _legend_columns(colors))
+    height = rows * max(PANEL_INCHES, LINE_INCHES * len(categories) + 1)
+    canvas = Canvas((PAGE_INCHES, height + LINE_INCHES * legend_rows), layout="constrained")
     all_axes = canvas.subplots(rows, columns, squeeze=False, sharey=bool(categories)).ravel()
+    handles: dict[str, Any] = {}
     for axes, panel in zip(all_axes, figure.panels, strict=False):
         if panel.kind in CATEGORICAL:
             _draw_categories(axes, panel, colors, categories)
@@ -101,18 +100,22 @@ def draw(figure: Figure) -> Any:
         if panel.logarithmic:
             _logarithmic(axes)
         plain(axes)
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
     for axes in all_axes[len(figure.panels) :]:
         axes.remove()
-    if named:
-        handles: dict[str, Any] = {}
-        for axes in all_axes[: len(figure.panels)]:
-            found, labels = axes.get_legend_handles_labels()
-            handles |= dict(zip(labels, found, strict=True))
+    if handles:
         canvas.legend(
             list(handles.values()), list(handles), loc="outside lower left", frameon=False,
-            fontsize="small", ncols=legend_columns,
+            fontsize="small", ncols=_legend_columns(handles),
         )  # fmt: skip
     return canvas
+
+
+def _legend_columns(labels: Iterable[str]) -> int:
+    """Columns of the legend that fit the page."""
+    longest = max(map(len, labels), default=0)
+    return min(MAX_LEGEND_COLUMNS, max(1, int(PAGE_INCHES / (LETTER_INCHES * longest + 1))))
 
 
 def _colors(figure: Figure) -> dict[str, Any]:
@@ -149,6 +152,7 @@ def _draw_positions(axes: Any, panel: Panel, colors: dict[str, Any]) -> None:
             axes.axhline(series.y[0], linestyle="--", color=color, label=series.label)
         elif panel.kind == "curves":
             axes.plot(series.x, series.y, marker="o", markersize=3, color=color, label=series.label)
+            axes.locator_params(axis="x", integer=True)
             axes.fill_between(series.x, series.low, series.high, color=color, alpha=0.15)
         else:
             joined = "none" if panel.kind == "points" else "-"
@@ -162,12 +166,15 @@ def _draw_positions(axes: Any, panel: Panel, colors: dict[str, Any]) -> None:
 def _draw_categories(
     axes: Any, panel: Panel, colors: dict[str, Any], categories: list[str]
 ) -> None:
+    from matplotlib.ticker import EngFormatter
+
     for index, series in enumerate(panel.series):
         aside = 0.6 * ((index + 0.5) / len(panel.series) - 0.5)
         rows = [categories.index(str(category)) + aside for category in series.x]
         color, errors = colors[series.label], _errors(series)
         if panel.kind == "bars":
             axes.barh(rows, series.y, xerr=errors, color=color, error_kw={"capsize": 2})
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         else:
             axes.errorbar(
                 series.y, rows, xerr=errors, marker="o", markersize=4, capsize=3,
@@ -175,6 +182,7 @@ def _draw_categories(
             )  # fmt: skip
     axes.set_yticks(range(len(categories)), categories, fontsize="small")
     axes.set_ylim(len(categories) - 0.5, -0.5)
+    axes.locator_params(axis="x", nbins=4 if panel.kind == "bars" else 8)
     axes.set(xlabel=panel.y, ylabel=panel.x)
 
 
