@@ -20,13 +20,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from golden_model import comparison, datasets, estimate, scheduling, setting_names, training
+from golden_model import (
+    comparison,
+    comparison_report,
+    datasets,
+    estimate,
+    scheduling,
+    setting_names,
+    training,
+)
 from golden_model.arrays import Device
 from golden_model.datasets import DatasetError
 from golden_model.files import why_unwritable, write_json
 from golden_model.network import NETWORKS, NetworkError
+from golden_model.page import ReportError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
-from golden_model.run_log import Line
+from golden_model.run_log import Line, read_lines
 from golden_model.sweep import (
     BASE,
     ComparisonError,
@@ -34,6 +43,7 @@ from golden_model.sweep import (
     label,
     parse_seeds,
     recorded_settings,
+    relevant,
     varied,
 )
 from golden_model.training_settings import (
@@ -60,6 +70,7 @@ USER_ERRORS = (
     NetworkError,
     TrainingError,
     ComparisonError,
+    ReportError,
     GenerationError,
     CosimError,
     SimulatorError,
@@ -127,7 +138,7 @@ def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table, narrow enough for 80 columns; numbers, in all but the first, to the right."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+        table.add_column(name, justify="right" if index else "left", no_wrap=index > 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -582,11 +593,17 @@ def compare(
         typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler."),
     ] = None,
     data_folder: DataFolderOption = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Write the report of the results in --out anew.")
+    ] = False,
 ) -> None:
     """Train every combination of settings, in parallel; continues where it was interrupted.
 
     VALUE,... are values to combine. They take the place of the sweep file's, in each of its groups.
     """
+    if report_only:
+        _report(read_lines(out / comparison.RUNS_FILE), out)
+        return
     given = {
         "dataset": dataset, "network": network, "optimizer": optimizer, "rank": rank,
         "parameters.width": width, "block": block, "arithmetic": arithmetic, "array": array,
@@ -612,6 +629,7 @@ def compare(
     runs = chosen.runs()
     with console.status("checking the runs"):
         comparison.check_runs(runs, data_folder)
+    comparison_report.check_report(out)
     with _executor(scheduler, processes) as executor, comparison.open_log(out) as log:
         if log.removed:
             console.print(f"{log.path}: removed an unfinished last line of {log.removed} bytes")
@@ -626,7 +644,19 @@ def compare(
                 soft_wrap=True,
             )
             raise typer.Exit(130) from None
-    typer.echo(f"results: {log.path}")
+    _report(log.lines, out)
+
+
+def _report(lines: Sequence[Line], folder: Path) -> None:
+    """Write the report of the results `lines` to `folder`, and print its table."""
+    methods = comparison_report.write_report(lines, folder)
+    shown = slice(6)  # so many columns fit a terminal
+    print_table(
+        comparison_report.HEADER[shown],
+        (row[shown] for row in comparison_report.table_rows(methods)),
+    )
+    typer.echo(f"results: {folder / comparison.RUNS_FILE}")
+    typer.echo(f"report:  {folder / comparison_report.PAGE}")
 
 
 def _scrambled(encoding: str) -> bool:
@@ -650,7 +680,7 @@ class ComparisonProgress:
     """A progress bar of the runs, and a line for each that ends."""
 
     def __init__(self, runs: Sequence[TrainingSettings], missing: int) -> None:
-        self._names = varied(runs) or ["dataset"]
+        self._names = varied(map(relevant, runs)) or ["dataset"]
         self._bars = Progress(
             TextColumn("runs"),
             BarColumn(),
@@ -674,7 +704,7 @@ class ComparisonProgress:
             outcome = f"diverged: {line['reason']}"
         else:
             outcome = f"test accuracy {100 * line['test_accuracy']:.2f} %"
-        run = label(recorded_settings(line["settings"]), self._names)
+        run = label(relevant(recorded_settings(line["settings"])), self._names)
         self._bars.console.print(f"{run}: {outcome}", soft_wrap=True, highlight=False)
         self._bars.advance(self._task)
 

@@ -7,12 +7,13 @@ difference.
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -87,8 +88,8 @@ def dask_cluster(address: str) -> Iterator[Executor]:
     Its workers must have this package installed, and see data folders under the same paths. When
     the block ends, runs that have not finished are cancelled.
 
-    Raises `ComparisonError` if Dask is not installed, if no scheduler answers, and if a worker
-    lacks the package or was lost too often.
+    Raises `ComparisonError` if Dask is not installed, if no scheduler answers or it goes away, and
+    if workers lack the package or are lost too often.
     """
     try:
         from distributed import Client
@@ -98,6 +99,9 @@ def dask_cluster(address: str) -> Iterator[Executor]:
         raise ComparisonError(
             "a cluster needs Dask, which is not installed: pip install 'eigenbar[cluster]'"
         ) from error
+
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the errors below say what it was
 
     async def reach() -> None:
         await (await connect(address, timeout=CONNECTION_SECONDS)).close()
@@ -113,9 +117,10 @@ def dask_cluster(address: str) -> Iterator[Executor]:
         executor = client.get_executor(pure=False)
         try:
             yield executor
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError) as error:
+            what = "lost its scheduler" if isinstance(error, CancelledError) else f"failed: {error}"
             raise ComparisonError(
-                f"the cluster lost workers ({error}); finished runs are kept: "
+                f"the cluster at {address} {what}; finished runs are kept: "
                 "give the same command again to continue"
             ) from error
         except ImportError as error:

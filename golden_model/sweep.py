@@ -18,12 +18,15 @@ from golden_model.training_settings import TrainingError, TrainingSettings
 BASE = TrainingSettings(dataset="digits")
 """The settings of a sweep that names none: the data set needs no files."""
 
+WIDTH, SLOTS = "parameters.width", "parameters.max_slots"
+"""Settings that go together: words of a width tell so many slots apart."""
+
 UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
     (
         {"array": "ideal"},
-        ("device", "parameters.max_slots", "parameters.tile_rows", "parameters.tile_columns"),
+        ("device", SLOTS, "parameters.tile_rows", "parameters.tile_columns"),
     ),
-    ({"array": "ideal", "arithmetic": "float"}, ("parameters.width",)),
+    ({"array": "ideal", "arithmetic": "float"}, (WIDTH,)),
     *(
         (
             {"array": "ideal", "optimizer": optimizer},
@@ -38,7 +41,7 @@ UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
     *(
         (
             {"array": "ideal", "optimizer": optimizer},
-            ("momentum", "arithmetic", "parameters.width"),
+            ("momentum", "arithmetic", WIDTH),
         )
         for optimizer in ("lrt", "lrt-unbiased")
     ),
@@ -146,25 +149,48 @@ def identity(settings: TrainingSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def varied(runs: Iterable[TrainingSettings]) -> list[str]:
-    """The dotted names of relevant settings that `runs` have different values of."""
+def varied(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The dotted names that the relevant settings of `runs` have different values of.
+
+    Those of numbers come after the others. Of two that vary together the derived one is left out:
+    slots, where the width sets them.
+    """
+    given = list(runs)
     values: dict[str, set[Any]] = {}
-    for run in runs:
-        for name, value in relevant(run).items():
+    for run in given:
+        for name, value in run.items():
             values.setdefault(name, set()).add(value)
-    return [name for name, different in values.items() if len(different) > 1]
+    pairs = {(run.get(WIDTH), run[SLOTS]) for run in given if SLOTS in run}
+    names = [
+        name
+        for name in _leaves(BASE)
+        if len(values.get(name, ())) > 1
+        and not (name == SLOTS and len(pairs) == len({width for width, _ in pairs}))
+    ]
+    return sorted(names, key=lambda name: any(is_number(value) for value in values[name]))
 
 
-def label(settings: TrainingSettings, names: Iterable[str]) -> str:
-    """What `settings` have of the settings `names`, in words such as `sbpca, rank 4, width 8`."""
-    values = relevant(settings)
-    return ", ".join(
-        str(values[name])
-        if isinstance(values[name], str)
-        else f"{name.rpartition('.')[2].replace('_', ' ')} {values[name]}".lower()
-        for name in names
-        if name in values
-    )
+def is_number(value: object) -> bool:
+    """Whether `value` is a number, truth values being none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def label(run: Mapping[str, Any], names: Iterable[str]) -> str:
+    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`."""
+    return ", ".join(_words(name, run[name]) for name in names if name in run)
+
+
+def _words(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return short_name(name) if value else f"not {short_name(name)}"
+    return f"{short_name(name)} {value}".lower()
+
+
+def short_name(name: str) -> str:
+    """The last part of dotted `name`, in words."""
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 def recorded_settings(values: Mapping[str, Any]) -> TrainingSettings:

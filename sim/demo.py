@@ -10,11 +10,12 @@ from typing import Any
 
 from golden_model import datasets, training
 from golden_model.files import write_json
+from golden_model.page import check_plotting
 from golden_model.parameters import Parameters
 from golden_model.training_settings import TrainingSettings
 from hdl import verilog
 from sim.cosim import cosimulate, training_batches
-from sim.report import check_plotting, write_report
+from sim.report import write_report
 from sim.tools import environment
 
 RUNS: dict[str, dict[str, str]] = {

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from golden_model.files import replacing
 from golden_model.fixed import run_batch
+from golden_model.page import plain, svg, table, write_page
 from golden_model.parameters import Parameters
 from golden_model.pulses import TilePulses, UpdatePulses
 from sim.job import Batch
-from sim.tools import SimulatorError
 
 COLORS = ("#4c5a67", "#1f77b4", "#d9730d")
 """One for each training run."""
 
 RASTER_SLOTS = 128
 """Most slots of the pulse raster."""
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1c2329; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .25rem .8rem; border-bottom: 1px solid #d5dbe0; text-align: right; }
-th:first-child, td:first-child { text-align: left; }
-svg { max-width: 100%; height: auto; }
-.good { color: #14713d; font-weight: 600; } .bad { color: #b3261e; font-weight: 600; }
-"""
-
 
 HEADER = (
     "", "accuracy", "compared", "mismatches", "cycles", "of ideal", "slots", "pulses",
@@ -60,14 +45,6 @@ def table_rows(results: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
-def check_plotting() -> None:
-    """Raise `SimulatorError` if matplotlib is missing."""
-    if find_spec("matplotlib") is None:
-        raise SimulatorError(
-            "the report needs matplotlib; install the extra: pip install 'eigenbar[report]'"
-        )
-
-
 def write_report(results: Mapping[str, Any], batches: Sequence[Batch], path: Path) -> None:
     """Write the page of the demonstration's `results` to `path`.
 
@@ -85,17 +62,12 @@ def write_report(results: Mapping[str, Any], batches: Sequence[Batch], path: Pat
         "differ.</span>"
     )
     settings = ", ".join(f"{name} {value}" for name, value in results["parameters"].items())
-    page = f"""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Eigenbar demonstration</title><style>{STYLE}</style></head>
-<body>
-<h1>Eigenbar demonstration</h1>
-<p>A CNN trained on {escape(results["dataset"])} with the gradient of every batch factorised by
-SBPCA, in floating point and in the accelerator's integers; then one training batch of every layer
-replayed on the generated Verilog ({escape(cosimulation["simulator"])}), pulses of the update
-included. {verdict}</p>
+    body = f"""<p>A CNN trained on {escape(results["dataset"])} with the gradient of every batch
+factorised by SBPCA, in floating point and in the accelerator's integers; then one training batch
+of every layer replayed on the generated Verilog ({escape(cosimulation["simulator"])}), pulses of
+the update included. {verdict}</p>
 <p>Accelerator: {escape(settings)}.</p>
-{_table(HEADER, table_rows(results))}
+{table(HEADER, table_rows(results))}
 <h2>Training</h2>
 {plots["training"]}
 <h2>Generated hardware against the golden model</h2>
@@ -107,20 +79,8 @@ first block, and storing the result; ideal is {escape(cosimulation["ideal_formul
 <p>The lines of one crossbar tile in the last layer's update, its first rank (at most
 {RASTER_SLOTS} slots): a cell steps where its row and its column fire in the same slot. Four phases
 keep every line at one polarity at a time.</p>
-{plots["pulses"]}
-</body>
-</html>
-"""
-    with replacing(path) as file:
-        file.write(page.encode())
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    def line(cells: Iterable[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "\n".join(line(row, "td") for row in rows)
-    return f"<table>\n{line(header, 'th')}\n{body}\n</table>"
+{plots["pulses"]}"""
+    write_page(path, "Eigenbar demonstration", body)
 
 
 def _plots(
@@ -134,14 +94,7 @@ def _plots(
     _draw_training(figures["training"], results["training"])
     _draw_cycles(figures["cycles"], results["cosimulation"]["batches"])
     _draw_pulses(figures["pulses"], parameters, batches[-1])
-    return {name: _svg(figure) for name, figure in figures.items()}
-
-
-def _svg(figure: Any) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return {name: svg(figure) for name, figure in figures.items()}
 
 
 def _draw_training(figure: Any, runs: Mapping[str, Any]) -> None:
@@ -154,7 +107,7 @@ def _draw_training(figure: Any, runs: Mapping[str, Any]) -> None:
     accuracy.set(xlabel="epoch", ylabel="test accuracy (%)")
     loss.set(xlabel="epoch", ylabel="training loss")
     accuracy.legend(frameon=False)
-    _plain(accuracy, loss)
+    plain(accuracy, loss)
 
 
 def _draw_cycles(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -168,7 +121,7 @@ def _draw_cycles(figure: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="cycles of a batch")
     axes.legend(frameon=False)
-    _plain(axes)
+    plain(axes)
 
 
 def _draw_pulses(figure: Any, parameters: Parameters, batch: Batch) -> None:
@@ -186,7 +139,7 @@ def _draw_pulses(figure: Any, parameters: Parameters, batch: Batch) -> None:
         axes.imshow(shown, aspect="auto", cmap="RdBu_r", vmin=-1.3, vmax=1.3,
                     interpolation="nearest")  # fmt: skip
         axes.set(ylabel=what)
-        _plain(axes)
+        plain(axes)
     axes.set(xlabel="slot (red: positive pulse, blue: negative)")
 
 
@@ -200,8 +153,3 @@ def _first_pulses(parameters: Parameters, batch: Batch) -> TilePulses | None:
         parameters, answer.state.x, answer.state.delta, update.kappas(answer), **update.encoding
     )
     return next(pulses.trains(), None)
-
-
-def _plain(*all_axes: Any) -> None:
-    for axes in all_axes:
-        axes.spines[["top", "right"]].set_visible(False)

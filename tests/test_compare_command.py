@@ -49,6 +49,7 @@ def test_every_combination_is_trained_and_a_second_command_repeats_none(run, res
         ("sbpca", k, w, 0.1, seed) for k in (1, 2) for w in (8, 16) for seed in (0, 1)
     }
     assert "rank 2, width 8, seed 1: test accuracy" in error
+    assert "rank 2, width 16" in output
     assert "runs.jsonl" in output
     status, _, _ = run(*options, "--learning-rate", "0.1,1e30", "--optimizer", "mbgd,sbpca")
     second = results()
@@ -115,6 +116,35 @@ def test_a_folder_that_cannot_be_made_is_told(run, tmp_path):
     status, _, error = run(*QUICK)
     assert status == 2
     assert "cannot make folder" in error
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "figures").touch()
+    status, _, error = run(*QUICK)
+    assert status == 2
+    assert "figures: File exists" in error
+    assert not (tmp_path / "out" / "runs.jsonl").exists()
+
+
+def test_the_report_can_be_written_anew(run, tmp_path):
+    path = tmp_path / "out" / "report.html"
+    run(*QUICK, "--seeds", "0-1")
+    page = path.read_text()
+    assert "2 runs of 1 methods" in page
+    path.unlink()
+    with (tmp_path / "out" / "runs.jsonl").open("ab") as file:
+        file.write(b'{"run": "being appended')
+    status, output, _ = run("--report-only")
+    assert status == 0
+    assert "sbpca" in output
+    assert "2 runs of 1 methods" in path.read_text()
+
+
+def test_a_report_needs_results(run):
+    status, _, error = run("--report-only")
+    assert status == 2
+    assert "cannot read" in error
 
 
 def test_a_damaged_results_file_is_told_and_kept(run, tmp_path):

@@ -27,7 +27,7 @@ def test_the_demonstration_trains_simulates_and_reports(command_line, accelerato
 
 
 def test_missing_matplotlib_is_told_before_the_work(command_line, monkeypatch, tmp_path):
-    monkeypatch.setattr("sim.report.find_spec", lambda _: None)
+    monkeypatch.setattr("golden_model.page.find_spec", lambda _: None)
     status, _, error = command_line("demo", "--out", tmp_path / "results")
     assert status == 2
     assert "pip install 'eigenbar[report]'" in error

@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from distributed import LocalCluster
 
 from golden_model import comparison, scheduling, training
 from golden_model.comparison import check_runs, do_runs, missing_runs, open_log
@@ -163,13 +165,17 @@ def test_at_least_one_process_is_needed():
         pass
 
 
+def local_cluster():
+    """A Dask cluster of one worker in this process."""
+    return LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
+    )
+
+
 @pytest.fixture(scope="module")
 def scheduler():
-    """Address of a Dask cluster of one worker in this process."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
-    ) as cluster:
+    """Address of a cluster."""
+    with local_cluster() as cluster:
         yield cluster.scheduler_address
 
 
@@ -196,9 +202,20 @@ def test_a_worker_without_the_package_is_told(scheduler):
         executor.submit(import_nothing).result()
 
 
+def test_a_scheduler_that_goes_away_is_told():
+    with local_cluster() as cluster, lost_cluster(), dask_cluster(cluster.scheduler_address) as one:
+        future = one.submit(time.sleep, 1)
+        cluster.close()
+        future.result()
+
+
+def lost_cluster():
+    """What a block must raise whose cluster goes away."""
+    return pytest.raises(ComparisonError, match="lost its scheduler; finished runs are kept")
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "carrier-pigeon://roof:1"])
 def test_a_scheduler_that_does_not_answer_is_told(address, monkeypatch):
-    pytest.importorskip("distributed")
     monkeypatch.setattr(scheduling, "CONNECTION_SECONDS", 0.5)
     with (
         pytest.raises(ComparisonError, match=f"no Dask scheduler answers at {address}"),

@@ -1,0 +1,135 @@
+"""What a comparison's results say of each method: its best learning rate, spread and costs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from golden_model.run_log import Line
+from golden_model.sweep import is_number, label, recorded_settings, relevant, varied
+
+RATE, SEED = "learning_rate", "seed"
+"""Settings in which the runs of one method differ."""
+
+MEASURES = ("test_accuracy", "train_loss", "images_per_second")
+"""Numbers of a line of results that are no counters."""
+
+MEMORY = "auxiliary_words"
+"""Name of the auxiliary memory among costs."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over the seeds of a method."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of `values`, one at least."""
+        return cls(statistics.fmean(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Method:
+    """The runs whose relevant settings differ in seed and learning rate only."""
+
+    label: str
+    """What sets this method apart from the others."""
+    settings: Mapping[str, Any]
+    """Its relevant settings by dotted names, without seed and learning rate."""
+    rates: Mapping[float, Sequence[Line]]
+    """Its results by learning rate, ascending."""
+
+    @cached_property
+    def best(self) -> float | None:
+        """The learning rate of the highest mean accuracy, of those that let no run diverge.
+
+        Rates with fewer seeds than others are passed over. None if there is no such rate.
+        """
+        seeds = max(map(len, self.rates.values()))
+        means = {
+            rate: statistics.fmean(line["test_accuracy"] for line in lines)
+            for rate, lines in self.rates.items()
+            if len(lines) == seeds and all(line["status"] == "done" for line in lines)
+        }
+        return max(means, key=means.__getitem__, default=None)
+
+    @property
+    def runs(self) -> Sequence[Line]:
+        """Results at the best learning rate, one a seed."""
+        return [] if self.best is None else self.rates[self.best]
+
+    @property
+    def diverged(self) -> int:
+        """Runs that diverged, at any learning rate."""
+        return sum(line["status"] == "diverged" for lines in self.rates.values() for line in lines)
+
+    @property
+    def accuracy(self) -> Spread:
+        """Test accuracy in percent, at the best learning rate."""
+        return Spread.of([100 * line["test_accuracy"] for line in self.runs])
+
+    def cost(self, name: str) -> Spread | None:
+        """Counter `name` at the best learning rate, or `MEMORY`; None if it was not counted."""
+        values = [auxiliary_words(line) if name == MEMORY else line.get(name) for line in self.runs]
+        known = [value for value in values if value is not None]
+        return Spread.of(known) if known else None
+
+
+def methods(lines: Iterable[Line]) -> list[Method]:
+    """The methods of the results `lines`, in the order of the settings that set them apart."""
+    groups: dict[str, tuple[dict[str, Any], dict[float, list[Line]]]] = {}
+    for line in sorted(lines, key=lambda line: line["settings"][SEED]):
+        settings = relevant(recorded_settings(line["settings"]))
+        rate = settings.pop(RATE)
+        del settings[SEED]
+        _, rates = groups.setdefault(repr(settings), (settings, {}))
+        rates.setdefault(rate, []).append(line)
+    names = varied(settings for settings, _ in groups.values()) or ["optimizer"]
+    found = [
+        Method(label(settings, names), settings, dict(sorted(rates.items())))
+        for settings, rates in groups.values()
+    ]
+    return sorted(found, key=lambda method: _order(method.settings, names))
+
+
+def _order(settings: Mapping[str, Any], names: Iterable[str]) -> list[tuple[int, Any]]:
+    """What methods are sorted by: settings that are missing first, numbers by size, then words."""
+    return [
+        (0, 0) if name not in settings
+        else (1, settings[name]) if is_number(settings[name])
+        else (2, str(settings[name]))
+        for name in names
+    ]  # fmt: skip
+
+
+def counters(lines: Iterable[Line]) -> list[str]:
+    """Names of the counters that are above zero in one of `lines` at least."""
+    names: dict[str, None] = {}
+    for line in lines:
+        for name, value in line.items():
+            if is_number(value) and name not in MEASURES and value > 0:
+                names[name] = None
+    return list(names)
+
+
+def auxiliary_words(line: Line) -> int | None:
+    """Words that a method keeps beside the weights to form an update, or None if it is unknown.
+
+    SBPCA keeps k (m + n + 1) words a layer (both factors and tau), MBGD the whole gradient.
+    """
+    if MEMORY in line:
+        words: int = line[MEMORY]
+        return words
+    optimizer, layers = line["settings"]["optimizer"], line["layers"]
+    if optimizer == "sbpca":
+        return sum(layer["rank"] * (layer["m"] + layer["n"] + 1) for layer in layers)
+    if optimizer == "mbgd":
+        return sum(layer["m"] * layer["n"] for layer in layers)
+    return None
