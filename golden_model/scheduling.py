@@ -52,8 +52,11 @@ def local_processes(count: int) -> Iterator[Executor]:
         yield executor
     except BaseException as error:
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - earlier:
+        workers = set(multiprocessing.active_children()) - earlier
+        for process in workers:
             process.terminate()
+        for process in workers:
+            process.join()
         if isinstance(error, BrokenProcessPool):
             raise ComparisonError(
                 "a worker process died (killed, or out of memory); finished runs are kept: give "
