@@ -52,10 +52,10 @@ def local_processes(count: int) -> Iterator[Executor]:
         yield executor
     except BaseException as error:
         executor.shutdown(wait=False, cancel_futures=True)
-        started = set(multiprocessing.active_children()) - earlier
-        for process in started:
+        workers = set(multiprocessing.active_children()) - earlier
+        for process in workers:
             process.terminate()
-        for process in started:
+        for process in workers:
             process.join()
         if isinstance(error, BrokenProcessPool):
             raise ComparisonError(

@@ -1,5 +1,6 @@
 """`eigenbar compare` as its user sees it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -165,6 +166,7 @@ def started(tmp_path):
         [sys.executable, eigenbar.__file__, "compare", "--out", path.parent, *LONG],
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         deadline = time.monotonic() + 60
@@ -212,7 +214,7 @@ def test_a_killed_comparison_goes_on_to_the_results_of_one_that_was_not(
 
 
 def test_an_interrupted_comparison_keeps_its_results_and_says_how_to_go_on(started, tmp_path):
-    started.send_signal(signal.SIGINT)
+    os.killpg(started.pid, signal.SIGINT)  # as a terminal does: workers get it too
     _, error = started.communicate(timeout=30)
     assert started.returncode == 130
     assert 2 <= len(read_lines(tmp_path / "out" / "runs.jsonl")) < 8

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import pytest
@@ -151,6 +152,24 @@ def test_a_dead_worker_is_told_and_leaves_no_other_behind():
     ):
         executor.submit(signal.raise_signal, signal.SIGKILL).result()
     assert multiprocessing.active_children() == []
+
+
+def test_an_interruption_stops_the_workers_at_once():
+    futures = []
+
+    def interrupted():
+        with local_processes(1) as executor:
+            futures.append(executor.submit(time.sleep, 5))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert isinstance(futures[0].exception(), BrokenProcessPool)
+
+
+def test_workers_leave_interruptions_to_their_parent():
+    with local_processes(1) as executor:
+        executor.submit(signal.raise_signal, signal.SIGINT).result()
 
 
 def test_workers_have_one_thread_for_products_whatever_the_parent_has(monkeypatch):
