@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +29,9 @@ from golden_model import (
     setting_names,
     training,
 )
-from golden_model.arrays import Device
+from golden_model.arrays import IDEAL, Device
 from golden_model.datasets import DatasetError
+from golden_model.devices import LAWS, DeviceError, Variation
 from golden_model.files import why_unwritable, write_json
 from golden_model.network import NETWORKS, NetworkError
 from golden_model.page import ReportError
@@ -67,6 +68,7 @@ from sim.tools import SIMULATORS, SimulatorError
 USER_ERRORS = (
     ParameterError,
     DatasetError,
+    DeviceError,
     NetworkError,
     TrainingError,
     ComparisonError,
@@ -345,6 +347,20 @@ def train(
         float,
         typer.Option(help="Largest weight, in deviations of the initial weights (pulsed)."),
     ] = Device.weight_range,
+    device_law: Annotated[
+        str, typer.Option(help=f"How a pulse moves a device (pulsed). {_choices((IDEAL, *LAWS))}")
+    ] = IDEAL,
+    device_asymmetry: Annotated[
+        float, typer.Option(help="(up - down) / (up + down) of a device's steps (not ideal).")
+    ] = 0.0,
+    device_variation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="What differs among devices and pulses (not ideal): "
+            f"{', '.join(field.name for field in fields(Variation))}; repeatable.",
+        ),
+    ] = None,
     stochastic: Annotated[
         bool, typer.Option("--stochastic", help="Stochastic instead of scrambled pulses (pulsed).")
     ] = False,
@@ -389,7 +405,14 @@ def train(
         arithmetic=arithmetic,
         array=array,
         parameters=parameters if width is None else with_width(parameters, width),
-        device=Device(device_states, weight_range, not stochastic),
+        device=Device(
+            device_states,
+            weight_range,
+            not stochastic,
+            device_law,
+            device_asymmetry,
+            _variation(device_variation or []),
+        ),
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
@@ -499,6 +522,22 @@ def _image_shape(text: str) -> tuple[int, int, int]:
     if min(channels, height, width) < 1:
         raise TrainingError(f"--image {text!r} must be three integers C,H,W of at least 1")
     return channels, height, width
+
+
+def _variation(texts: Iterable[str]) -> Variation:
+    names = [field.name for field in fields(Variation)]
+    values = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if name.strip() not in names:
+            raise DeviceError(
+                f"--device-variation {text!r} must be NAME=NUMBER with one of: {', '.join(names)}"
+            )
+    return Variation(**values)
 
 
 def _ranks(text: str) -> tuple[int, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from golden_model import scalar
 from golden_model.crossbar import Crossbar, update_rate
+from golden_model.devices import LAWS, DeviceError, Population, Variation
 from golden_model.layers import WeightLayer
 from golden_model.optimizers import WordFactors
 from golden_model.parameters import Parameters
@@ -78,9 +80,16 @@ class IdealArray:
         self._layer.weights[:] = arrays["weights"]
 
 
+IDEAL = "ideal"
+"""The law of devices that count their pulses exactly, as the co-simulated crossbar's do."""
+
+
 @dataclass(frozen=True)
 class Device:
-    """The devices of a pulsed array."""
+    """The devices of a pulsed array.
+
+    Raises `DeviceError` for an unknown law and an asymmetry outside -1 to 1.
+    """
 
     states: int = 1024
     """Conductance states of a device."""
@@ -88,6 +97,27 @@ class Device:
     """Largest weight, in standard deviations of the layer's initial weights."""
     scrambled: bool = True
     """Pulses are scrambled low-discrepancy ones, otherwise stochastic ones."""
+    law: str = IDEAL
+    """How a pulse moves a device: `ideal`, or one of `devices.LAWS`."""
+    asymmetry: float = 0.0
+    """(up - down) / (up + down) of the steps in the middle of the range (not ideal)."""
+    variation: Variation = field(default_factory=Variation)
+    """What differs from device to device and pulse to pulse (not ideal)."""
+
+    def __post_init__(self) -> None:
+        laws = (IDEAL, *LAWS)
+        if self.law not in laws:
+            raise DeviceError(
+                f"device law = {self.law!r} is unknown; choose from {', '.join(laws)}"
+            )
+        if not -1 < self.asymmetry < 1:
+            raise DeviceError(f"device asymmetry = {self.asymmetry} must be between -1 and 1")
+
+    def population(self, shape: tuple[int, ...], seed: int) -> Population:
+        """Devices for an array of `shape`; not for the ideal law."""
+        return Population.draw(
+            LAWS[self.law], self.variation, self.asymmetry, self.states, shape, seed
+        )
 
 
 class PulsedArray:
@@ -97,14 +127,20 @@ class PulsedArray:
     range is a multiple of the standard deviation of the layer's initial weights, sqrt(2 / inputs).
     """
 
-    def __init__(self, parameters: Parameters, layer: WeightLayer, device: Device) -> None:
-        """Program the weights of `layer` into tiles; they become the nearest states."""
+    def __init__(
+        self, parameters: Parameters, layer: WeightLayer, device: Device, seed: int = 0
+    ) -> None:
+        """Program the weights of `layer` into tiles; they become the nearest states.
+
+        `seed` draws what differs from device to device.
+        """
         m, n = layer.weights.shape
         self._parameters = parameters
         self._layer = layer
         self._scrambled = device.scrambled
         weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
-        self._crossbar = Crossbar(parameters, m, n, weight_range, device.states)
+        devices = None if device.law == IDEAL else partial(device.population, seed=seed)
+        self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, devices)
         self._crossbar.program(layer.weights)
         self._read()
 

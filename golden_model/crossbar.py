@@ -1,24 +1,26 @@
-"""Crossbars of ideal bounded devices, and a layer's weights held in tiles of them.
+"""Crossbars of analog devices, and a layer's weights held in tiles of them.
 
-A device's conductance is an integer number of steps from 0 to `states` - 1. Every coincidence of a
-row pulse and a column pulse moves it one step, up if the two have the same polarity and down if
-not; at its bounds it stays. The rows of the array are a layer's n inputs, the columns its m
-outputs. The weight of state g is `weight_range` (2 g / (states - 1) - 1).
+An ideal device's conductance is an integer number of steps from 0 to `states` - 1. Every
+coincidence of a row pulse and a column pulse moves it one step, up if the two have the same
+polarity and down if not; at its bounds it stays. The rows of the array are a layer's n inputs, the columns its m
+outputs. The weight of state g is `weight_range` (2 g / (states - 1) - 1). Other devices move as
+their laws say (`golden_model.devices`), their conductances being real numbers of steps.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden_model import scalar
+from golden_model.devices import Population
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
-from golden_model.pulses import UpdatePulses
+from golden_model.pulses import Steps, UpdatePulses
 
 MAX_STATES = 1 << 23
 """Most states of a device: conductances and steps are exact in float32."""
@@ -84,15 +86,22 @@ def update_rate(learning_rate: float, exponent: int, weighed: float, device_step
 
 
 class Crossbar:
-    """The m x n weights of a layer in tiles of ideal bounded devices."""
+    """The m x n weights of a layer in tiles of devices."""
 
     def __init__(
-        self, parameters: Parameters, m: int, n: int, weight_range: float, states: int
+        self,
+        parameters: Parameters,
+        m: int,
+        n: int,
+        weight_range: float,
+        states: int,
+        devices: Callable[[tuple[int, ...]], Population] | None = None,
     ) -> None:
         """Devices of `states` states for weights from -`weight_range` to `weight_range`.
 
-        All start in the middle (of an even number of states, the upper of the two). Raises
-        ValueError for sizes, a range or states that make no array.
+        They are ideal, or what `devices` draws for the shape of all tiles. All start in the middle
+        (of an even number of states, the upper of the two). Raises ValueError for sizes, a range or
+        states that make no array.
         """
         if m < 1 or n < 1:
             raise ValueError(f"a crossbar of {m} x {n} weights: both must be at least 1")
@@ -111,6 +120,7 @@ class Crossbar:
             states // 2,
             dtype=np.float32,
         )
+        self._devices = None if devices is None else devices(self._conductance.shape)
 
     @property
     def device_step(self) -> float:
@@ -134,6 +144,8 @@ class Crossbar:
     def program(self, weights: ArrayLike) -> None:
         """Set the devices to the states nearest to `weights` (m x n), or to their bounds.
 
+        Devices that are stuck stay where they are.
+
         Raises ValueError for another shape.
         """
         weights = np.asarray(weights, dtype=np.float64)
@@ -151,6 +163,8 @@ class Crossbar:
             self._tile_columns, self._tile_shape[1], self._tile_rows, self._tile_shape[0]
         )
         self._conductance[:] = tiles.transpose(2, 0, 3, 1).reshape(self._conductance.shape)
+        if self._devices is not None:
+            self._conductance[:] = self._devices.programmed(self._conductance)
 
     def tile(self, tile_row: int, tile_column: int) -> CrossbarTile:
         """The tile that `tile_row` and `tile_column` of the drivers select."""
@@ -170,8 +184,11 @@ class Crossbar:
     ) -> UpdateReport:
         """Apply -sum_c kappas[c] x_c delta_c^T device steps by pulses, a rank after another.
 
+        `seed` draws the pulses, and the noise of the devices.
+
         `x_words` is n x k, `delta_words` m x k, `kappas` k scalars; `slots_min` and `slots_max` are
-        logarithms to base 2. The result is to the bit what the pulses of `UpdatePulses.trains`, or
+        logarithms to base 2. With ideal devices the result is to the bit what the pulses of
+        `UpdatePulses.trains`, or
         of the hardware's pins, do to the tiles slot by slot.
         """
         m, n = self._shape
@@ -198,10 +215,19 @@ class Crossbar:
             clips += rank.clips
             driven += rank.pulses
             coincidences += int(np.abs(rank.steps).sum(dtype=np.float64))
-            wanted = self._conductance + rank.steps
-            np.clip(wanted, 0, self._states - 1, out=self._conductance)
-            bounded += int(np.abs(wanted - self._conductance).sum(dtype=np.float64))
+            bounded += self._pulse(rank.steps, np.random.default_rng([seed, len(slots)]))
         return UpdateReport(slots, clips, driven, coincidences, bounded)
+
+    def _pulse(self, steps: Steps, random: np.random.Generator) -> int:
+        """Move the devices by the pulses of a rank; returns how many pulses moved nothing."""
+        if self._devices is None:
+            wanted = self._conductance + steps
+            np.clip(wanted, 0, self._states - 1, out=self._conductance)
+            return int(np.abs(wanted - self._conductance).sum(dtype=np.float64))
+        moved = self._devices.pulsed(self._conductance, steps, random)
+        still = np.abs(steps[moved == self._conductance]).sum(dtype=np.float64)
+        self._conductance[:] = moved
+        return int(still)
 
     def state(self) -> dict[str, NDArray[np.float32]]:
         """The conductances as named arrays, for a checkpoint."""

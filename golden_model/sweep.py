@@ -45,6 +45,7 @@ UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
         )
         for optimizer in ("lrt", "lrt-unbiased")
     ),
+    ({"device.law": "ideal"}, ("device.asymmetry", "device.variation")),
     ({"optimizer": "sbe"}, ("rank", "layer_ranks", "block")),
     *(({"schedule": schedule}, ("decay", "decay_epochs")) for schedule in ("constant", "cosine")),
 )

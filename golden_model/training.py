@@ -84,10 +84,10 @@ class Trainer:
         self.plans = settings.plan(layers)
         self.optimizer = self._optimizer()
         self.arrays: list[WeightArray] = [
-            PulsedArray(settings.parameters, layer, settings.device)
+            PulsedArray(settings.parameters, layer, settings.device, settings.seed + index)
             if settings.array == "pulsed"
             else IdealArray(layer)
-            for layer in layers
+            for index, layer in enumerate(layers)
         ]
         self.counters = UpdateCounters()
 

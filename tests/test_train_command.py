@@ -33,10 +33,16 @@ def test_every_option_reaches_the_settings(run, tmp_path):
     config.write_text("max_block = 64\n")
     options = "--arithmetic fixed --array pulsed --rank 3 --block 2 --batch 50 --learning-rate 0.5"
     options += " --seed 7 --device-states 64 --weight-range 3 --stochastic --set columns=3"
+    options += " --device-law soft-bounds --device-asymmetry 0.1"
+    options += " --device-variation steps=0.2 --device-variation cycles=0.3"
     status, _, _ = run(*QUICK, *options.split(), "--config", config, "--json", path)
     settings = json.loads(path.read_text())["settings"]
     assert status == 0
-    assert settings["device"] == {"states": 64, "weight_range": 3.0, "scrambled": False}
+    assert settings["device"] == {
+        "states": 64, "weight_range": 3.0, "scrambled": False, "law": "soft-bounds",
+        "asymmetry": 0.1, "variation": {"steps": 0.2, "asymmetry": 0.0, "bounds": 0.0,
+                                        "cycles": 0.3, "stuck": 0.0},
+    }  # fmt: skip
     assert (settings["parameters"]["max_block"], settings["parameters"]["columns"]) == (64, 3)
     expected = {"rank": 3, "block": 2, "batch": 50, "learning_rate": 0.5, "seed": 7}
     assert settings | expected == settings
@@ -54,6 +60,10 @@ def test_every_option_reaches_the_settings(run, tmp_path):
         (["--set", "speed=9"], "unknown parameter 'speed'"),
         (["--array", "pulsed", "--optimizer", "mbgd"], "array = pulsed goes with"),
         (["--dataset", "mnist", "--data-folder", "nowhere"], "nowhere does not hold the files"),
+        (["--device-law", "hard"], "device law = 'hard' is unknown; choose from ideal, constant"),
+        (["--device-asymmetry", "1"], "asymmetry = 1.0 must be between -1 and 1"),
+        (["--device-variation", "speed=1"], "NAME=NUMBER with one of: steps, asymmetry"),
+        (["--device-variation", "stuck=2"], "stuck = 2.0 must be from 0 to 1"),
         (["--resume"], "resume needs the checkpoint"),
         (["--json", "nowhere/results.json"], "there is no folder nowhere"),
         (["--learning-rate", "1e30"], "diverged"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from golden_model.arrays import Device, IdealArray, PulsedArray, UpdateCounters
+from golden_model.devices import Variation
 from golden_model.layers import FullyConnected
 from golden_model.optimizers import FixedOptimizer, LayerPlan
 from golden_model.parameters import Parameters
@@ -89,3 +90,32 @@ def test_a_restored_array_has_the_same_weights(make):
     array.descend(word_factors(), 0.1, seed=3)
     make(second).restore(array.state())
     assert np.array_equal(first.weights, second.weights)
+
+
+def test_devices_that_are_not_ideal_follow_their_law():
+    """Towards the bound soft bounds move less than ideal devices do, away from it more."""
+    changes = {}
+    for law in ("ideal", "constant-step", "soft-bounds"):
+        weights = layer()
+        weights.weights[:] = 0.5
+        array = PulsedArray(PARAMETERS, weights, Device(1024, 1.0, law=law))
+        before = weights.weights.copy()
+        array.descend(word_factors(), 0.05, seed=3)
+        changes[law] = weights.weights - before
+    assert np.allclose(changes["constant-step"], changes["ideal"], atol=1e-6)
+    smaller = np.abs(changes["soft-bounds"]) < np.abs(changes["ideal"])
+    moved = np.abs(changes["ideal"]) > 0.005
+    assert np.array_equal(smaller[moved], changes["ideal"][moved] > 0)
+
+
+@pytest.mark.parametrize("variation", [{"steps": 0.3}, {"cycles": 0.3}, {"stuck": 0.3}])
+def test_variation_is_drawn_from_the_seed(variation):
+    device = Device(1024, 2.0, law="constant-step", variation=Variation(**variation))
+    results = []
+    for seed in (0, 0, 1):
+        weights = layer()
+        array = PulsedArray(PARAMETERS, weights, device, seed)
+        array.descend(word_factors(), 0.05, seed)
+        results.append(weights.weights.copy())
+    assert np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
