@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from golden_model.comparison_results import MEMORY, Method, Spread, counters
+from golden_model.comparison_results import Method, Spread, counters
 from golden_model.figures import Figure, Panel, Series
-from golden_model.sweep import SLOTS, WIDTH, is_number, label, short_name, varied
+from golden_model.sweep import SLOTS, WIDTH, is_number, is_word, label, short_name, varied
 
 ACCURACY = "test accuracy (%)"
 
@@ -18,14 +18,25 @@ SPREAD = "Means over the seeds, bars from the least to the largest."
 RANK, ARITHMETIC = "rank", "arithmetic"
 
 NAMES = {
-    MEMORY: "auxiliary memory (words)",
+    "cost.memory": "auxiliary memory (numbers)",
+    "cost.multiply_accumulates": "multiply-accumulates a batch",
+    "cost.outer_products": "outer products a batch",
+    "cost.cell_writes": "cells written one by one a batch",
     "bounded": "steps lost at bounds",
     "clips": "duties clipped",
     "saturations": "words saturated",
 }
 """Costs in words; others go by their names."""
 
-COSTS = (MEMORY, "pulses", "coincidences", "writes_mean", "writes_worst", "energy")
+COSTS = (
+    "cost.memory",
+    "cost.multiply_accumulates",
+    "pulses",
+    "coincidences",
+    "writes_mean",
+    "writes_worst",
+    "energy",
+)
 """Costs that the Pareto fronts weigh against accuracy, where they were counted."""
 
 Drawn = Figure | str
@@ -39,7 +50,7 @@ def figures(methods: Sequence[Method]) -> dict[str, Drawn]:
         name
         for name in varied(method.settings for method in fitting)
         if name not in (RANK, WIDTH)
-        and all(is_number(m.settings[name]) for m in fitting if name in m.settings)
+        and {type(m.settings.get(name)) for m in fitting} <= {int, float, type(None)}
     ]
     found: dict[str, Drawn] = {
         "Accuracy against rank": accuracy_against(RANK, fitting),
@@ -61,14 +72,16 @@ def figures(methods: Sequence[Method]) -> dict[str, Drawn]:
 def accuracy_against(name: str, methods: Sequence[Method]) -> Drawn:
     """Accuracy against setting `name`, a line for each combination of the other settings.
 
-    Methods without the setting are levels, where they agree with a line in what both have.
+    Methods without such a number are levels, where they agree with a line in what both have.
     """
     ignored = {name}
     if SLOTS not in varied(method.settings for method in methods):
         ignored.add(SLOTS)
     lines = {
         key: group
-        for key, group in _grouped(methods, ignored, lambda m: name in m.settings).items()
+        for key, group in _grouped(
+            methods, ignored, lambda m: is_number(m.settings.get(name))
+        ).items()
         if len(group) > 1
     }
     if not lines:
@@ -76,8 +89,8 @@ def accuracy_against(name: str, methods: Sequence[Method]) -> Drawn:
     levels = [
         method
         for method in methods
-        if name not in method.settings
-        and any(_agree(method.settings, group[0].settings) for group in lines.values())
+        if not is_number(method.settings.get(name))
+        and any(_agree(method, group[0], ignored) for group in lines.values())
     ]
     shown = [*(group[0] for group in lines.values()), *levels]
     names = [n for n in varied(m.settings for m in shown) if n not in ignored]
@@ -87,9 +100,9 @@ def accuracy_against(name: str, methods: Sequence[Method]) -> Drawn:
         for ordered in [sorted(group, key=lambda method: method.settings[name])]
     ]
     for method in levels:
-        spread = method.accuracy
-        series.append(Series(label(method.settings, names), [], [spread.mean], [spread.low],
-                             [spread.high]))  # fmt: skip
+        spread, words = method.accuracy, label(method.settings, names)
+        words = words or f"no {short_name(name)}"
+        series.append(Series(words, [], [spread.mean], [spread.low], [spread.high]))
     xs = [x for one in series for x in one.x if isinstance(x, (int, float))]
     return Figure(
         f"accuracy_{name.replace('.', '_')}",
@@ -126,14 +139,22 @@ def float_against_fixed(methods: Sequence[Method]) -> Drawn:
 
 def counts(methods: Sequence[Method]) -> Drawn:
     """Each counter, for each method."""
-    names = counters(line for method in methods for line in method.runs)
+    names = dict.fromkeys(
+        name
+        for method in methods
+        for line in method.runs
+        for name, value in counters(line).items()
+        if value > 0
+    )
     if not names:
         return "no run counted any: pulses and writes come with array = pulsed"
     panels = []
     for name in names:
         rows = [(method.label, cost) for method in methods if (cost := method.cost(name))]
         panels.append(Panel("bars", "", _cost_name(name), [_spreads(_cost_name(name), rows)]))
-    caption = f"Of whole runs, at each method's best learning rate. {SPREAD}"
+    caption = (
+        f"Of whole runs unless it says otherwise, at each method's best learning rate. {SPREAD}"
+    )
     return Figure("counts", "Pulses, writes and other counts", caption, panels)
 
 
@@ -158,7 +179,7 @@ def pareto_fronts(methods: Sequence[Method]) -> Drawn:
         return "needs two methods of different cost"
     caption = (
         "Named are the methods to which no other is superior: at least as accurate in the mean, at "
-        f"no higher cost, and better in one of them. {SPREAD}"
+        f"no higher cost, and better in one of them. Those of no cost have no place. {SPREAD}"
     )
     return Figure("pareto", "Accuracy against cost: Pareto fronts", caption, panels)
 
@@ -166,17 +187,20 @@ def pareto_fronts(methods: Sequence[Method]) -> Drawn:
 def learning_curves(methods: Sequence[Method]) -> dict[str, Drawn]:
     """Test accuracy and training loss after each epoch, a figure for each kind of method.
 
-    Methods of one kind differ in numbers only.
+    Methods of one kind differ in numbers only; those that are alone in theirs share a figure.
     """
     title = "Learning curves"
     if all(len(line["history"]) < 2 for method in methods for line in method.runs):
         return {title: "needs runs of two epochs or more"}
-    numbers = {n for m in methods for n, v in m.settings.items() if is_number(v)}
-    kinds = _grouped(methods, numbers, lambda _: True).values()
-    names = [n for n in varied(kind[0].settings for kind in kinds) if n not in numbers]
+    words = {n for m in methods for n, v in m.settings.items() if is_word(v)}
+    others = {name for method in methods for name in method.settings} - words
+    kinds = list(_grouped(methods, others, lambda _: True).values())
+    names = [name for name in varied(kind[0].settings for kind in kinds) if name in words]
+    titles = {f"{title}: {label(kind[0].settings, names)}": kind for kind in kinds if len(kind) > 1}
+    if single := [kind[0] for kind in kinds if len(kind) == 1]:
+        titles[f"{title}: methods that are alone in their kind" if titles else title] = single
     found: dict[str, Drawn] = {}
-    for number, kind in enumerate(kinds, start=1):
-        name = f"{title}: {label(kind[0].settings, names)}" if names else title
+    for number, (name, kind) in enumerate(titles.items(), start=1):
         found[name] = Figure(
             f"learning_curves_{number}",
             name,
@@ -231,10 +255,10 @@ def _grouped(
     return groups
 
 
-def _agree(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two methods have the same settings, apart from optimiser and arithmetic."""
-    shared = first.keys() & second.keys() - {"optimizer", ARITHMETIC}
-    return all(first[name] == second[name] for name in shared)
+def _agree(first: Method, second: Method, ignored: set[str]) -> bool:
+    """Whether two methods differ in `ignored`, optimiser and arithmetic only, of what both have."""
+    shared = first.settings.keys() & second.settings.keys() - ignored - {"optimizer", ARITHMETIC}
+    return all(first.settings[name] == second.settings[name] for name in shared)
 
 
 def _is_superior(other: tuple[Method, float], method: Method, cost: float) -> bool:

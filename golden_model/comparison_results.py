@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from golden_model.run_log import Line
+from golden_model.setting_names import flatten
 from golden_model.sweep import is_number, label, recorded_settings, relevant, varied
 
 RATE, SEED = "learning_rate", "seed"
@@ -17,8 +18,8 @@ RATE, SEED = "learning_rate", "seed"
 MEASURES = ("test_accuracy", "train_loss", "images_per_second")
 """Numbers of a line of results that are no counters."""
 
-MEMORY = "auxiliary_words"
-"""Name of the auxiliary memory among costs."""
+DESCRIPTIONS = ("settings", "layers", "history")
+"""Tables of a line of results that are no counters."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Method:
         return Spread.of([100 * line["test_accuracy"] for line in self.runs])
 
     def cost(self, name: str) -> Spread | None:
-        """Counter `name` at the best learning rate, or `MEMORY`; None if it was not counted."""
-        values = [auxiliary_words(line) if name == MEMORY else line.get(name) for line in self.runs]
+        """Counter `name` at the best learning rate; None if a run did not count it."""
+        values = [counters(line).get(name) for line in self.runs]
         known = [value for value in values if value is not None]
-        return Spread.of(known) if known else None
+        return Spread.of(known) if len(known) == len(values) > 0 else None
 
 
 def methods(lines: Iterable[Line]) -> list[Method]:
@@ -109,27 +110,11 @@ def _order(settings: Mapping[str, Any], names: Iterable[str]) -> list[tuple[int,
     ]  # fmt: skip
 
 
-def counters(lines: Iterable[Line]) -> list[str]:
-    """Names of the counters that are above zero in one of `lines` at least."""
-    names: dict[str, None] = {}
-    for line in lines:
-        for name, value in line.items():
-            if is_number(value) and name not in MEASURES and value > 0:
-                names[name] = None
-    return list(names)
-
-
-def auxiliary_words(line: Line) -> int | None:
-    """Words that a method keeps beside the weights to form an update, or None if it is unknown.
-
-    SBPCA keeps k (m + n + 1) words a layer (both factors and tau), MBGD the whole gradient.
-    """
-    if MEMORY in line:
-        words: int = line[MEMORY]
-        return words
-    optimizer, layers = line["settings"]["optimizer"], line["layers"]
-    if optimizer == "sbpca":
-        return sum(layer["rank"] * (layer["m"] + layer["n"] + 1) for layer in layers)
-    if optimizer == "mbgd":
-        return sum(layer["m"] * layer["n"] for layer in layers)
-    return None
+def counters(line: Line) -> dict[str, float]:
+    """The counters of `line` by dotted names: all its numbers but the `MEASURES`."""
+    tables = {name: value for name, value in line.items() if name not in DESCRIPTIONS}
+    return {
+        name: value
+        for name, value in flatten(tables).items()
+        if is_number(value) and name not in MEASURES
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ MUTED = "#c3ccd4"
 
 CATEGORICAL = ("dots", "bars")
 """Kinds of panels whose positions are names."""
+
+LABEL_LETTERS = 20
+"""Most letters of a line below a panel of categories."""
 
 LETTER_INCHES = 0.065
 """Width of a letter in the legend."""
@@ -183,7 +187,7 @@ def _draw_categories(
     axes.set_yticks(range(len(categories)), categories, fontsize="small")
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.locator_params(axis="x", nbins=4 if panel.kind == "bars" else 8)
-    axes.set(xlabel=panel.y, ylabel=panel.x)
+    axes.set(xlabel=textwrap.fill(panel.y, LABEL_LETTERS), ylabel=panel.x)
 
 
 def _categories(figure: Figure) -> list[str]:

@@ -137,11 +137,13 @@ def parse_seeds(text: str) -> list[int]:
 def relevant(settings: TrainingSettings) -> dict[str, Any]:
     """By dotted names, those of `settings` that its results depend on."""
     values = _leaves(settings)
-    for condition, names in UNUSED:
-        if all(values.get(name) == value for name, value in condition.items()):
-            ignored = tuple(f"{name}." for name in names)
-            values = {n: v for n, v in values.items() if not f"{n}.".startswith(ignored)}
-    return values
+    ignored = tuple(
+        f"{name}."
+        for condition, names in UNUSED
+        if all(values[name] == value for name, value in condition.items())
+        for name in names
+    )
+    return {name: value for name, value in values.items() if not f"{name}.".startswith(ignored)}
 
 
 def identity(settings: TrainingSettings) -> str:
@@ -153,8 +155,8 @@ def identity(settings: TrainingSettings) -> str:
 def varied(runs: Iterable[Mapping[str, Any]]) -> list[str]:
     """The dotted names that the relevant settings of `runs` have different values of.
 
-    Those of numbers come after the others. Of two that vary together the derived one is left out:
-    slots, where the width sets them.
+    Those of words and truth values come first. Of two that vary together the derived one is left
+    out: slots, where the width sets them.
     """
     given = list(runs)
     values: dict[str, set[Any]] = {}
@@ -168,7 +170,7 @@ def varied(runs: Iterable[Mapping[str, Any]]) -> list[str]:
         if len(values.get(name, ())) > 1
         and not (name == SLOTS and len(pairs) == len({width for width, _ in pairs}))
     ]
-    return sorted(names, key=lambda name: any(is_number(value) for value in values[name]))
+    return sorted(names, key=lambda name: not any(is_word(value) for value in values[name]))
 
 
 def is_number(value: object) -> bool:
@@ -176,9 +178,14 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def is_word(value: object) -> bool:
+    """Whether `value` is a word or a truth value."""
+    return isinstance(value, (str, bool))
+
+
 def label(run: Mapping[str, Any], names: Iterable[str]) -> str:
     """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`."""
-    return ", ".join(_words(name, run[name]) for name in names if name in run)
+    return ", ".join(_words(name, run[name]) for name in names if run.get(name) is not None)
 
 
 def _words(name: str, value: Any) -> str:
@@ -186,7 +193,7 @@ def _words(name: str, value: Any) -> str:
         return value
     if isinstance(value, bool):
         return short_name(name) if value else f"not {short_name(name)}"
-    return f"{short_name(name)} {value}".lower()
+    return f"{short_name(name)} {value}"
 
 
 def short_name(name: str) -> str:

@@ -151,7 +151,9 @@ def test_a_dead_worker_is_told_and_leaves_no_other_behind():
         local_processes(2) as executor,
     ):
         executor.submit(signal.raise_signal, signal.SIGKILL).result()
-    assert multiprocessing.active_children() == []
+    deadline = time.monotonic() + 30  # a thread of the executor notes their ends
+    while multiprocessing.active_children():
+        assert time.monotonic() < deadline
 
 
 def test_an_interruption_stops_the_workers_at_once():

@@ -8,14 +8,11 @@ import pytest
 
 from golden_model import comparison_figures as drawn
 from golden_model.comparison_report import PAGE, check_report, table_rows, write_report
-from golden_model.comparison_results import MEMORY, auxiliary_words, counters, methods
+from golden_model.comparison_results import counters, methods
 from golden_model.figures import Figure
 from golden_model.page import ReportError
 from golden_model.setting_names import with_values
 from golden_model.sweep import BASE, identity
-
-LAYERS = [{"m": 4, "n": 9}, {"m": 3, "n": 5}]
-"""Two layers, of 51 weights."""
 
 
 def result(accuracy, epochs=2, pulses=0, **values):
@@ -29,9 +26,8 @@ def result(accuracy, epochs=2, pulses=0, **values):
         {"epoch": epoch, "test_accuracy": accuracy * epoch / epochs, "train_loss": 1 / epoch}
         for epoch in range(1, epochs + 1)
     ]
-    layers = [{**layer, "rank": settings.rank} for layer in LAYERS]
     return {**line, "status": "done", "test_accuracy": accuracy, "train_loss": 1 / epochs,
-            "images_per_second": 100.0, "pulses": pulses, "layers": layers,
+            "images_per_second": 100.0, "pulses": pulses, "cost": {"memory": 51 * settings.rank},
             "history": history}  # fmt: skip
 
 
@@ -89,15 +85,13 @@ def test_the_table_has_spread_rate_and_divergences():
     ]
 
 
-def test_counters_are_the_numbers_above_zero_whatever_their_names():
-    lines = [result(0.5), result(0.5, pulses=7) | {"energy": 1e-9, "clips": 0}]
-    assert counters(lines) == ["pulses", "energy"]
-
-
-def test_auxiliary_memory_is_the_factors_or_the_gradient():
-    assert auxiliary_words(result(0.5, rank=2)) == 2 * (4 + 9 + 1) + 2 * (3 + 5 + 1)
-    assert auxiliary_words(result(0.5, optimizer="mbgd")) == 4 * 9 + 3 * 5
-    assert auxiliary_words(result(0.5) | {MEMORY: 12}) == 12
+def test_counters_are_all_numbers_whatever_their_names():
+    line = result(0.5, pulses=7) | {"energy": 1e-9}
+    costs = {"pulses": 7, "cost.memory": 4 * 51, "energy": 1e-9}
+    assert counters(line) == costs
+    (method,) = methods([line, result(0.5, pulses=9, seed=1)])
+    assert method.cost("pulses").mean == 8
+    assert method.cost("energy") is None
 
 
 def test_accuracy_against_rank_has_a_line_a_combination_and_levels_for_the_rest():
@@ -145,7 +139,7 @@ def test_the_pareto_front_names_those_to_which_none_is_superior():
         for rank, accuracy, pulses in ((1, 0.7, 10), (2, 0.9, 20), (3, 0.8, 30), (4, 0.9, 40))
     ]
     figure = drawn.pareto_fronts(methods(lines))
-    assert [panel.x for panel in figure.panels] == ["auxiliary memory (words)", "pulses"]
+    assert [panel.x for panel in figure.panels] == ["auxiliary memory (numbers)", "pulses"]
     assert series(figure, 1) == {
         "rank 1": ([10], [70]),
         "rank 2": ([20], [90]),
@@ -155,13 +149,22 @@ def test_the_pareto_front_names_those_to_which_none_is_superior():
 
 
 def test_learning_curves_are_means_over_seeds_a_figure_for_each_kind():
-    lines = [result(0.6, seed=0), result(0.8, seed=1), result(0.5, optimizer="mbgd")]
+    lines = [result(0.6, seed=0), result(0.8, seed=1), result(0.7, rank=8)]
+    lines += [result(0.5, optimizer="mbgd"), result(0.5, optimizer="sbe")]
     figures = drawn.learning_curves(methods(lines))
-    assert list(figures) == ["Learning curves: mbgd", "Learning curves: sbpca"]
+    assert list(figures) == [
+        "Learning curves: sbpca",
+        "Learning curves: methods that are alone in their kind",
+    ]
+    alone = figures["Learning curves: methods that are alone in their kind"]
+    assert list(series(alone)) == ["mbgd", "sbe"]
     curve = figures["Learning curves: sbpca"]
-    assert series(curve) == {"sbpca": ([1, 2], [35, 70])}
+    assert series(curve) == {
+        "sbpca, rank 4": ([1, 2], [35, 70]),
+        "sbpca, rank 8": ([1, 2], [35, 70]),
+    }
     assert curve.panels[0].series[0].low == pytest.approx([30, 60])
-    assert series(curve, 1) == {"sbpca": ([1, 2], [1, 0.5])}
+    assert series(curve, 1)["sbpca, rank 4"] == ([1, 2], [1, 0.5])
 
 
 def test_the_search_of_the_rate_leaves_out_what_diverged():
@@ -175,8 +178,17 @@ def test_any_number_that_varies_has_a_figure():
     assert series(found["Accuracy against states"]) == {"all runs": ([64, 128], [50, 50])}
 
 
+def test_methods_without_a_number_are_levels_beside_it():
+    lines = [result(0.5), *(result(0.6, momentum=share) for share in (0.0, 0.5))]
+    found = drawn.figures(methods(lines))
+    assert series(found["Accuracy against momentum"]) == {
+        "all runs": ([0.0, 0.5], [60, 60]),
+        "no momentum": ([], [50]),
+    }
+
+
 def test_figures_without_data_say_what_they_need():
-    found = drawn.figures(methods([result(0.5, epochs=1)]))
+    found = drawn.figures(methods([result(None)]))
     assert len(found) == 7
     assert all(isinstance(reason, str) for reason in found.values())
     assert found["Accuracy against rank"] == (
@@ -184,12 +196,14 @@ def test_figures_without_data_say_what_they_need():
     )
 
 
-@pytest.mark.parametrize("lines", [[], [result(None)], [result(0.5, epochs=1)]])
-def test_a_report_of_little_is_a_report(tmp_path, lines):
+@pytest.mark.parametrize(
+    ("lines", "figures"), [([], 0), ([result(None)], 0), ([result(0.5, epochs=1)], 1)]
+)
+def test_a_report_of_little_is_a_report(tmp_path, lines, figures):
     write_report(lines, tmp_path)
     page = (tmp_path / PAGE).read_text()
-    assert page.count("No figure: ") == 7
-    assert "<svg" not in page
+    assert page.count("<svg") == figures
+    assert page.count("No figure: ") == 7 - figures
 
 
 def test_every_figure_is_a_file_with_its_data_beside_it(tmp_path):
