@@ -6,14 +6,19 @@ crossbar does, m x n: m outputs (columns of the crossbar) and n inputs (rows of 
 which the last is a constant 1 that carries the bias. So biases are cells like any other weight,
 and every optimiser and array treats them alike.
 
-After `forward` and `backward` such a layer exposes the activations A (samples x n) and the errors
-D (samples x m) of its samples: one sample an image in a fully connected layer, one sample an image
-and output position in a convolution, images in order. Errors are derivatives of an image's own
-loss, so the gradient of the mean loss over the images is D^T A / images, whatever the layer.
+A batch goes through the layers in parts of a few images, which stay in a processor's cache and may
+go at once. So layers change nothing of their own but the samples of the part's images: `forward`
+returns the way back, a function that holds what it needs.
+
+After all parts a layer with weights exposes the activations A (samples x n) and the errors D
+(samples x m) of the batch: one sample an image in a fully connected layer, one sample an image and
+output position in a convolution, images in order. Errors are derivatives of an image's own loss,
+so the gradient of the mean loss over the images is D^T A / images, whatever the layer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -22,19 +27,18 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-KERNEL = 3
-"""Height and width of a convolution's kernel."""
+Backward = Callable[[Array], Array]
+"""From the derivatives by the outputs to those by the inputs, in their shape."""
 
 
 class Layer(Protocol):
-    """A differentiable function of a batch, the images along the first axis."""
+    """A differentiable function of images, which lie along the first axis."""
 
-    def forward(self, x: Array) -> Array:
-        """The outputs for inputs `x`; keeps what `backward` needs."""
-        ...
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """The outputs for inputs `x`, and the way back.
 
-    def backward(self, errors: Array) -> Array:
-        """The derivatives by the last inputs, from those by the outputs."""
+        `part` says which images of the reserved batch they are; without it no samples are kept.
+        """
         ...
 
 
@@ -60,34 +64,72 @@ class WeightLayer:
         self.weights[:, :-1] = scale * random.standard_normal((outputs, inputs))
         self.weights[:, -1] = 0.0
 
+    def reserve(self, images: int) -> None:
+        """Make room for the samples of a batch of `images`."""
+        samples = images * self.positions
+        if len(self.errors) != samples:
+            self.activations = self._new_activations(samples)
+            self.errors = np.empty((samples, len(self.weights)), self.weights.dtype)
+
+    def _new_activations(self, samples: int) -> Array:
+        """Room for activations, samples x n, the constant in place."""
+        activations = np.empty((samples, self.weights.shape[1]), self.weights.dtype)
+        activations[:, -1] = 1.0
+        return activations
+
+    def _samples(self, part: slice | None, images: int) -> tuple[Array, Array | None]:
+        """Where the activations and the errors of `images` belong, errors nowhere without `part`.
+
+        `part` is that of `Layer.forward`.
+        """
+        if part is None:
+            return self._new_activations(images * self.positions), None
+        rows = slice(part.start * self.positions, part.stop * self.positions)
+        return self.activations[rows], self.errors[rows]
+
 
 class FullyConnected(WeightLayer):
     """y = W [x, 1] for each image: x is flattened, n = inputs + 1."""
 
-    def __init__(self, name: str, outputs: int, inputs: int, dtype: np.dtype) -> None:
-        """See `WeightLayer`."""
-        super().__init__(name, outputs, inputs, dtype)
-        self._shape: tuple[int, ...] = ()
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """Images x outputs; see `Layer`."""
+        activations, kept = self._samples(part, len(x))
+        activations[:, :-1] = x.reshape(len(x), -1)
 
-    def forward(self, x: Array) -> Array:
-        """Images x outputs."""
-        self._shape = x.shape
-        if len(self.activations) != len(x):
-            self.activations = np.ones((len(x), self.weights.shape[1]), self.weights.dtype)
-        self.activations[:, :-1] = x.reshape(len(x), -1)
-        return self.activations @ self.weights.T
+        def backward(errors: Array) -> Array:
+            if kept is not None:
+                kept[:] = errors
+            return (errors @ self.weights[:, :-1]).reshape(x.shape)
 
-    def backward(self, errors: Array) -> Array:
-        """Derivatives by the inputs, in their shape."""
-        self.errors = errors
-        return (errors @ self.weights[:, :-1]).reshape(self._shape)
+        return (self.weights @ activations.T).T, backward
+
+
+def unfold(x: Array, kernel: int, padding: int, out: Array) -> None:
+    """Copy the K x K x C inputs around every output position of `x`, N x H x W x C, to `out`.
+
+    `out` takes a row an output position, N H' W' x K K C: kernel row, kernel column, channel.
+    There are `padding` zeros on each side of `x`, so H' = H + 2 padding - K + 1.
+    """
+    images, height, width, channels = x.shape
+    padded = np.zeros((images, height + 2 * padding, width + 2 * padding, channels), x.dtype)
+    padded[:, padding : padding + height, padding : padding + width] = x
+    image, row, column, channel = padded.strides
+    shape = (
+        images,
+        height + 2 * padding - kernel + 1,
+        width + 2 * padding - kernel + 1,
+        kernel,
+        kernel * channels,
+    )
+    windows = as_strided(padded, shape, (image, row, column, row, channel), writeable=False)
+    np.copyto(out.reshape(shape), windows)
 
 
 class Convolution(WeightLayer):
-    """3 x 3 convolution with zero padding that keeps height and width, by unfolding (im2col).
+    """Convolution of a square kernel with zero padding, by unfolding (im2col).
 
-    A sample is an output position: its activations are the 3 x 3 x C inputs around it, in the order
-    kernel row, kernel column, channel, then the constant 1; n = 9 C + 1.
+    A sample is an output position: its activations are the K x K x C inputs around it, in the order
+    kernel row, kernel column, channel, then the constant 1; n = K K C + 1.
     """
 
     def __init__(
@@ -97,132 +139,107 @@ class Convolution(WeightLayer):
         shape: tuple[int, int, int],
         dtype: np.dtype,
         *,
+        kernel: int = 3,
+        padding: int = 1,
         first: bool = False,
     ) -> None:
         """A convolution of inputs of `shape` (H, W, C) to `outputs` channels.
 
-        `first` says that nothing needs the derivatives by the inputs: `backward` returns zeros
-        without computing them.
+        `kernel` is its height and width K; `padding` the zeros on each side, so that outputs have
+        H + 2 padding - K + 1 rows. `first` says that nothing needs the derivatives by the inputs:
+        the way back returns zeros without computing them.
         """
-        self._height, self._width, self._channels = shape
-        super().__init__(name, outputs, KERNEL * KERNEL * self._channels, dtype)
-        self._first = first
-        self._padded: Array = np.zeros((0, 0, 0, 0), dtype)
-        self._unfolded: Array = np.zeros((0, 0, 0, 0, 0), dtype)
+        height, width, channels = shape
+        super().__init__(name, outputs, kernel * kernel * channels, dtype)
+        self._kernel, self._padding, self._first = kernel, padding, first
+        self._height = height + 2 * padding - kernel + 1
+        self._width = width + 2 * padding - kernel + 1
 
     @property
     def positions(self) -> int:
         """Samples an image: the output positions."""
         return self._height * self._width
 
-    def forward(self, x: Array) -> Array:
-        """Images x H x W x outputs."""
-        if len(self._padded) != len(x):
-            self._allocate(len(x))
-        self._padded[:, 1:-1, 1:-1] = x
-        np.copyto(self._unfolded, self._windows(self._padded))
-        outputs = self.activations @ self.weights.T
-        return outputs.reshape(len(x), self._height, self._width, -1)
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """Images x H' x W' x outputs; see `Layer`."""
+        activations, kept = self._samples(part, len(x))
+        unfold(x, self._kernel, self._padding, activations[:, :-1])
 
-    def backward(self, errors: Array) -> Array:
-        """Derivatives by the inputs: each kernel position's share added where it was read."""
-        images, channels = len(errors), self._channels
-        self.errors = errors.reshape(-1, len(self.weights))
-        gradient = np.zeros_like(self._padded)
-        if not self._first:
-            for row in range(KERNEL):
-                for column in range(KERNEL):
-                    start = (row * KERNEL + column) * channels
-                    share = self.errors @ self.weights[:, start : start + channels]
-                    gradient[:, row : row + self._height, column : column + self._width] += (
-                        share.reshape(images, self._height, self._width, channels)
-                    )
-        return gradient[:, 1:-1, 1:-1]
+        def backward(errors: Array) -> Array:
+            rows = errors.reshape(-1, len(self.weights))
+            if kept is not None:
+                kept[:] = rows
+            return np.zeros_like(x) if self._first else self._fold(rows, x.shape)
 
-    def _allocate(self, images: int) -> None:
-        """Make the padded input, and the activations with a view of them as (N, H, W, 3, 3 C).
+        outputs = activations @ self.weights.T
+        return outputs.reshape(len(x), self._height, self._width, -1), backward
 
-        The activations are stored with the axis along which longer runs can be copied last:
-        samples when there are few channels, inputs otherwise.
+    def _fold(self, errors: Array, shape: tuple[int, ...]) -> Array:
+        """Derivatives by inputs of `shape`: each kernel position's share, added where it read."""
+        images, height, width, channels = shape
+        edge = self._padding
+        gradient = np.zeros((images, height + 2 * edge, width + 2 * edge, channels), errors.dtype)
+        read = (images, self._height, self._width, channels)
+        start = 0
+        for row in range(self._kernel):
+            for column in range(self._kernel):
+                share = (errors @ self.weights[:, start : start + channels]).reshape(read)
+                gradient[:, row : row + self._height, column : column + self._width] += share
+                start += channels
+        return gradient[:, edge : edge + height, edge : edge + width]
+
+    def _new_activations(self, samples: int) -> Array:
+        """See `WeightLayer`.
+
+        The axis along which longer runs are copied lies together: samples when there are few
+        channels, inputs otherwise.
         """
-        height, width, channels = self._height, self._width, self._channels
-        inputs, dtype = self.weights.shape[1], self.weights.dtype
-        self._padded = np.zeros((images, height + 2, width + 2, channels), dtype)
-        if KERNEL * channels < width:
-            stored = np.ones((inputs, images, height, width), dtype)
-            self.activations = stored.reshape(inputs, -1).T
-            kernel = stored[:-1].reshape(KERNEL, KERNEL * channels, images, height, width)
-            self._unfolded = kernel.transpose(2, 3, 4, 0, 1)
-        else:
-            stored = np.ones((images, height, width, inputs), dtype)
-            self.activations = stored.reshape(-1, inputs)
-            shape = (images, height, width, KERNEL, KERNEL * channels)
-            self._unfolded = stored[..., :-1].reshape(shape)
-
-    def _windows(self, padded: Array) -> Array:
-        """The inputs around every output position, a view (N, H, W, 3, 3 C) of `padded`."""
-        image, row, column, channel = padded.strides
-        return as_strided(
-            padded,
-            (len(padded), self._height, self._width, KERNEL, KERNEL * self._channels),
-            (image, row, column, row, channel),
-            writeable=False,
-        )
+        inputs = self.weights.shape[1]
+        if (inputs - 1) // self._kernel >= self._width:
+            return super()._new_activations(samples)
+        activations = np.empty((inputs, samples), self.weights.dtype).T
+        activations[:, -1] = 1.0
+        return activations
 
 
 class MaxPool:
     """Largest of each 2 x 2 pixels; of equals the upper, then the left one passes the error."""
 
-    def __init__(self) -> None:
-        """Nothing is kept before the first `forward`."""
-        self._upper: NDArray[np.bool_] = np.zeros(0, bool)
-        self._left: NDArray[np.bool_] = np.zeros(0, bool)
-
-    def forward(self, x: Array) -> Array:
-        """Images x H/2 x W/2 x channels. Rows are compared first, in long runs."""
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """Images x H/2 x W/2 x channels; see `Layer`. Rows are compared first, in long runs."""
         images, height, width, channels = x.shape
         rows = x.reshape(images, height // 2, 2, width * channels)
-        self._upper = rows[:, :, 0] >= rows[:, :, 1]
+        upper = rows[:, :, 0] >= rows[:, :, 1]
         columns = np.maximum(rows[:, :, 0], rows[:, :, 1])
         columns = columns.reshape(images, height // 2, width // 2, 2, channels)
-        self._left = columns[:, :, :, 0] >= columns[:, :, :, 1]
-        return np.maximum(columns[:, :, :, 0], columns[:, :, :, 1])
+        left = columns[:, :, :, 0] >= columns[:, :, :, 1]
 
-    def backward(self, errors: Array) -> Array:
-        """Each error at the pixel that was the largest, zero elsewhere."""
-        images, height, width, channels = errors.shape
-        columns = np.empty((images, height, width, 2, channels), errors.dtype)
-        np.multiply(errors, self._left, out=columns[:, :, :, 0])
-        np.subtract(errors, columns[:, :, :, 0], out=columns[:, :, :, 1])
-        merged = columns.reshape(images, height, 2 * width * channels)
-        rows = np.empty((images, height, 2, 2 * width * channels), errors.dtype)
-        np.multiply(merged, self._upper, out=rows[:, :, 0])
-        np.subtract(merged, rows[:, :, 0], out=rows[:, :, 1])
-        return rows.reshape(images, 2 * height, 2 * width, channels)
+        def backward(errors: Array) -> Array:
+            split = np.empty(columns.shape, errors.dtype)
+            np.multiply(errors, left, out=split[:, :, :, 0])
+            np.subtract(errors, split[:, :, :, 0], out=split[:, :, :, 1])
+            merged = split.reshape(upper.shape)
+            gradient = np.empty(rows.shape, errors.dtype)
+            np.multiply(merged, upper, out=gradient[:, :, 0])
+            np.subtract(merged, gradient[:, :, 0], out=gradient[:, :, 1])
+            return gradient.reshape(x.shape)
+
+        return np.maximum(columns[:, :, :, 0], columns[:, :, :, 1]), backward
 
 
 class Relu:
     """max(x, 0)."""
 
-    def __init__(self) -> None:
-        """Nothing is kept before the first `forward`."""
-        self._outputs: Array = np.zeros(0)
-
-    def forward(self, x: Array) -> Array:
-        """The inputs where they are positive, zero elsewhere."""
-        self._outputs = np.maximum(x, 0)
-        return self._outputs
-
-    def backward(self, errors: Array) -> Array:
-        """The errors where the inputs were positive, zero elsewhere."""
-        return errors * (self._outputs > 0)
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """The inputs where they are positive, zero elsewhere; see `Layer`."""
+        outputs = np.maximum(x, 0)
+        return outputs, lambda errors: errors * (outputs > 0)
 
 
-def softmax_cross_entropy(logits: Array, labels: NDArray[np.integer]) -> tuple[float, Array]:
-    """Mean loss over the images, and each image's own derivatives by its logits.
+def softmax_cross_entropy(logits: Array, labels: NDArray[np.integer]) -> tuple[Array, Array]:
+    """Each image's loss, and its derivatives by the image's logits.
 
-    The derivatives are softmax(logits) - one-hot(labels), images x classes, not divided by the
-    number of images. The loss is summed in float64.
+    The derivatives are softmax(logits) - one-hot(labels), images x classes.
     """
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)
@@ -231,4 +248,4 @@ def softmax_cross_entropy(logits: Array, labels: NDArray[np.integer]) -> tuple[f
     losses = np.log(sums[:, 0]) - shifted[images, labels]
     errors = exponentials / sums
     errors[images, labels] -= 1
-    return float(np.mean(losses, dtype=np.float64)), errors
+    return losses, errors

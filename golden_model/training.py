@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from golden_model import checkpoints, network
+from golden_model import checkpoints, network, parallel
 from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
 from golden_model.datasets import Dataset
 from golden_model.files import why_unwritable, write_json
@@ -119,14 +119,13 @@ class Trainer:
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # the loss tells
-            loss = self.network.backpropagate(images, labels)
+        loss = self.network.backpropagate(images, labels)
         rate = self.settings.learning_rate_in(epoch)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}: {self._remedy()}")
-        for index, (layer, array) in enumerate(
-            zip(self.network.weight_layers, self.arrays, strict=True)
-        ):
+
+        def update(index: int) -> UpdateCounters:
+            layer, array = self.network.weight_layers[index], self.arrays[index]
             try:
                 gradient = self.optimizer.gradient(
                     index, layer.activations, layer.errors, len(labels)
@@ -134,7 +133,10 @@ class Trainer:
             except ValueError as error:
                 raise TrainingError(f"layer {layer.name}: {error}; {self._remedy()}") from error
             update_seed = (seed * len(self.arrays) + index) & 0xFFFFFFFF
-            self.counters.add(array.descend(gradient, rate, update_seed))
+            return array.descend(gradient, rate, update_seed)
+
+        for counters in parallel.each(update, range(len(self.arrays))):
+            self.counters.add(counters)
         return loss
 
     def _remedy(self) -> str:

@@ -33,19 +33,18 @@ def central_difference(function, array, index, step=1e-5):
 
 def check_gradients(layer, x, seed=1):
     """The derivatives of sum(weighting * outputs), by inputs and by weights, are the layer's."""
-    weighting = draw(seed, *layer.forward(x).shape)
+    weighting = draw(seed, *layer.forward(x)[0].shape)
 
     def total():
-        return float(np.sum(weighting * layer.forward(x)))
+        return float(np.sum(weighting * layer.forward(x)[0]))
 
-    layer.forward(x)
-    by_inputs = layer.backward(weighting).copy()
+    by_inputs = layer.forward(x)[1](weighting)
     assert by_inputs.shape == x.shape
     for index in itertools.islice(np.ndindex(x.shape), 0, None, 7):
         assert by_inputs[index] == pytest.approx(central_difference(total, x, index), abs=1e-7)
     if hasattr(layer, "weights"):
-        layer.forward(x)
-        layer.backward(weighting)
+        layer.reserve(len(x))
+        layer.forward(x, slice(0, len(x)))[1](weighting)
         by_weights = layer.errors.T @ layer.activations
         for index in itertools.islice(np.ndindex(by_weights.shape), 0, None, 5):
             expected = central_difference(total, layer.weights, index)
@@ -56,6 +55,12 @@ def convolution(channels, outputs=4, height=6, width=5, **options):
     layer = Convolution("c", outputs, (height, width, channels), F64, **options)
     layer.initialise(np.random.default_rng(3))
     layer.weights[:, -1] = draw(4, outputs)
+    return layer
+
+
+def fully_connected():
+    layer = FullyConnected("f", 5, 6 * 5, F64)
+    layer.initialise(np.random.default_rng(0))
     return layer
 
 
@@ -70,7 +75,7 @@ def test_a_convolution_sums_the_products_with_every_pixel_around(channels):
         window = padded[image, row : row + 3, column : column + 3]
         expected[image, row, column, output] = np.sum(window * kernel[output])
     expected += layer.weights[:, -1]
-    assert np.allclose(layer.forward(x), expected, rtol=0, atol=1e-12)
+    assert np.allclose(layer.forward(x)[0], expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -81,8 +86,9 @@ def test_gradients_of_a_convolution(channels):
 def test_samples_of_a_convolution_are_output_positions_image_after_image():
     layer = convolution(3)
     x = draw(0, 2, 6, 5, 3)
-    y = layer.forward(x)
-    layer.backward(y)
+    layer.reserve(2)
+    y, backward = layer.forward(x, slice(0, 2))
+    backward(y)
     assert layer.positions == 30
     assert layer.activations.shape == (60, 28)
     assert layer.errors.shape == (60, 4)
@@ -94,18 +100,39 @@ def test_samples_of_a_convolution_are_output_positions_image_after_image():
 
 def test_the_first_convolution_skips_the_derivatives_nobody_needs():
     layer = convolution(3, first=True)
-    y = layer.forward(draw(0, 2, 6, 5, 3))
-    assert not layer.backward(y).any()
+    layer.reserve(2)
+    y, backward = layer.forward(draw(0, 2, 6, 5, 3), slice(0, 2))
+    assert not backward(y).any()
     assert np.array_equal(layer.errors, y.reshape(60, 4))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_convolution_takes_batches_of_changing_size(channels):
-    layer = convolution(channels)
-    x = draw(0, 3, 6, 5, channels)
-    whole = layer.forward(x).copy()
-    assert np.allclose(layer.forward(x[:1]), whole[:1], rtol=0, atol=1e-12)
-    assert np.allclose(layer.forward(x), whole, rtol=0, atol=1e-12)
+@pytest.mark.parametrize(
+    ("make", "channels"),
+    [(lambda: convolution(1), 1), (lambda: convolution(3), 3), (fully_connected, 1)],
+)
+def test_parts_of_a_batch_leave_the_samples_of_the_whole(make, channels):
+    whole, parts = make(), make()
+    x = draw(0, 5, 6, 5, channels)
+    for layer, slices in ((whole, [slice(0, 5)]), (parts, [slice(2, 5), slice(0, 2)])):
+        layer.reserve(3)
+        layer.reserve(5)
+        for part in slices:
+            y, backward = layer.forward(x[part], part)
+            backward(2 * y)
+    assert np.array_equal(parts.activations, whole.activations)
+    assert np.allclose(parts.errors, whole.errors, rtol=0, atol=1e-12)
+
+
+def test_without_a_part_the_samples_stay_as_they_were():
+    layer = convolution(3)
+    layer.reserve(2)
+    x = draw(0, 2, 6, 5, 3)
+    layer.forward(x, slice(0, 2))[1](draw(1, 2, 6, 5, 4))
+    activations, errors = layer.activations.copy(), layer.errors.copy()
+    y, backward = layer.forward(2 * x[:1])
+    backward(y)
+    assert np.array_equal(layer.activations, activations)
+    assert np.array_equal(layer.errors, errors)
 
 
 def test_gradients_of_a_fully_connected_layer():
@@ -124,7 +151,7 @@ def test_initial_weights_have_variance_two_over_inputs_and_biases_are_zero():
 def test_max_pooling_takes_the_largest_of_each_four_pixels():
     x = draw(0, 2, 4, 6, 3)
     expected = x.reshape(2, 2, 2, 3, 2, 3).max(axis=(2, 4))
-    assert np.array_equal(MaxPool().forward(x), expected)
+    assert np.array_equal(MaxPool().forward(x)[0], expected)
 
 
 def test_gradients_of_max_pooling():
@@ -132,9 +159,8 @@ def test_gradients_of_max_pooling():
 
 
 def test_of_equal_pixels_only_one_passes_the_error():
-    layer = MaxPool()
-    layer.forward(np.zeros((1, 4, 4, 2)))
-    back = layer.backward(np.ones((1, 2, 2, 2)))
+    _, backward = MaxPool().forward(np.zeros((1, 4, 4, 2)))
+    back = backward(np.ones((1, 2, 2, 2)))
     assert np.array_equal(back.reshape(2, 2, 2, 2, 2).sum(axis=(1, 3)), np.ones((2, 2, 2)))
     assert np.count_nonzero(back) == 8
 
@@ -144,22 +170,25 @@ def test_gradients_of_relu():
 
 
 def test_relu_of_zero_passes_no_error():
-    layer = Relu()
-    layer.forward(np.array([[-1.0, 0.0, 2.0]]))
-    assert layer.backward(np.ones((1, 3))).tolist() == [[0.0, 0.0, 1.0]]
+    _, backward = Relu().forward(np.array([[-1.0, 0.0, 2.0]]))
+    assert backward(np.ones((1, 3))).tolist() == [[0.0, 0.0, 1.0]]
 
 
-def test_softmax_cross_entropy_gives_mean_loss_and_each_images_own_errors():
+def test_softmax_cross_entropy_gives_each_images_loss_and_errors():
     logits, labels = draw(0, 4, 5), np.array([0, 3, 4, 1])
-    loss, errors = softmax_cross_entropy(logits, labels)
+    losses, errors = softmax_cross_entropy(logits, labels)
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert loss == pytest.approx(-np.mean(np.log(probability[np.arange(4), labels])))
+    assert losses == pytest.approx(-np.log(probability[np.arange(4), labels]))
+
+    def total():
+        return softmax_cross_entropy(logits, labels)[0].sum()
+
     for index in np.ndindex(logits.shape):
-        mean = central_difference(lambda: softmax_cross_entropy(logits, labels)[0], logits, index)
-        assert errors[index] / 4 == pytest.approx(mean, abs=1e-8)
+        derivative = central_difference(total, logits, index)
+        assert errors[index] == pytest.approx(derivative, abs=1e-8)
 
 
 def test_softmax_cross_entropy_survives_large_logits():
-    loss, errors = softmax_cross_entropy(np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([0, 0]))
-    assert loss == pytest.approx(5e3)
+    losses, errors = softmax_cross_entropy(np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([0, 0]))
+    assert losses.tolist() == [0.0, 1e4]
     assert errors.tolist() == [[0.0, 0.0], [-1.0, 1.0]]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden_model import checkpoints, files, training
+from golden_model import checkpoints, files, parallel, training
 from golden_model.arrays import Device
 from golden_model.datasets import Dataset, load
 from golden_model.parameters import ParameterError, Parameters
@@ -72,6 +72,17 @@ def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     assert arrays.keys() == resumed.keys()
     for name, array in arrays.items():
         assert np.array_equal(array, resumed[name]), name
+
+
+@pytest.mark.parametrize("settings", ARITHMETICS)
+def test_threads_change_no_bit(settings):
+    run = replace(MLP, **settings, network="cnn", train_limit=100)
+    expected = train(run, DIGITS)
+    parallel.set_threads(3)
+    try:
+        assert timeless(train(run, DIGITS)) == timeless(expected)
+    finally:
+        parallel.set_threads(1)
 
 
 def test_another_seed_gives_another_run():
