@@ -3,8 +3,9 @@
 An ideal device's conductance is an integer number of steps from 0 to `states` - 1. Every
 coincidence of a row pulse and a column pulse moves it one step, up if the two have the same
 polarity and down if not; at its bounds it stays. The rows of the array are a layer's n inputs, the
-columns its m outputs. The weight of state g is `weight_range` (2 g / (states - 1) - 1). Other devices move as
-their laws say (`golden_model.devices`), their conductances being real numbers of steps.
+columns its m outputs. The weight of state g is `weight_range` (2 g / (states - 1) - 1). Other
+devices move as their laws say (`golden_model.devices`), their conductances being real numbers of
+steps.
 """
 
 from __future__ import annotations
