@@ -29,11 +29,11 @@ from golden_model import (
     setting_names,
     training,
 )
+from golden_model.architectures import NETWORKS, NetworkError
 from golden_model.arrays import IDEAL, Device
 from golden_model.datasets import DatasetError
 from golden_model.devices import LAWS, DeviceError, Variation
 from golden_model.files import why_unwritable, write_json
-from golden_model.network import NETWORKS, NetworkError
 from golden_model.page import ReportError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
 from golden_model.run_log import Line, read_lines

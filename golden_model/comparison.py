@@ -8,9 +8,8 @@ from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from typing import Any
 
-from golden_model import datasets, network, training
+from golden_model import datasets, training
 from golden_model.datasets import Dataset
-from golden_model.network import Network
 from golden_model.run_log import Line, RunLog
 from golden_model.sweep import ComparisonError, identity, recorded_settings
 from golden_model.training_settings import TrainingError, TrainingSettings
@@ -55,13 +54,9 @@ def check_runs(runs: Sequence[TrainingSettings], data_folder: Path | None) -> No
     """
     data_sets = {name: datasets.load(name, data_folder) for name in {r.dataset for r in runs}}
 
-    @functools.cache
-    def built(name: str, dataset: str) -> Network:
-        data = data_sets[dataset]
-        return network.build(name, data.shape, data.classes, seed=0)
-
     for run in runs:
-        run.plan(built(run.network, run.dataset).weight_layers)
+        data = data_sets[run.dataset]
+        run.plan(data.shape, data.classes)
 
 
 def train_run(settings: TrainingSettings, data_folder: Path | None) -> Line:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from golden_model import cost, network
+from golden_model import cost
 from golden_model.optimizer_cost import batch_cost
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
@@ -70,9 +70,7 @@ def estimate(
     most = settings.parameters.max_slots
     if not 1 <= slots <= most or slots & (slots - 1):
         raise TrainingError(f"slots = {slots} must be a power of two from 1 to {most} (max_slots)")
-    built = network.build(settings.network, shape, classes, seed=0)
-    plans = settings.plan(built.weight_layers)
-    return [_layer(settings, plan, slots) for plan in plans]
+    return [_layer(settings, plan, slots) for plan in settings.plan(shape, classes)]
 
 
 def _layer(settings: TrainingSettings, plan: LayerPlan, slots: int) -> LayerEstimate:

@@ -45,9 +45,16 @@ class Layer(Protocol):
 class WeightLayer:
     """What the layers with weights share: a matrix m x n, and the samples of the last batch."""
 
-    def __init__(self, name: str, outputs: int, inputs: int, dtype: np.dtype) -> None:
-        """An all-zero layer of `outputs` x (`inputs` + 1) weights, the last column the biases."""
+    def __init__(
+        self, name: str, outputs: int, inputs: int, dtype: np.dtype, *, first: bool = False
+    ) -> None:
+        """An all-zero layer of `outputs` x (`inputs` + 1) weights, the last column the biases.
+
+        `first` says that nothing needs the derivatives by the inputs: the way back returns zeros
+        without computing them.
+        """
         self.name = name
+        self._first = first
         self.weights: Array = np.zeros((outputs, inputs + 1), dtype)
         self.activations: Array = np.zeros((0, inputs + 1), dtype)
         self.errors: Array = np.zeros((0, outputs), dtype)
@@ -94,11 +101,13 @@ class FullyConnected(WeightLayer):
     def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
         """Images x outputs; see `Layer`."""
         activations, kept = self._samples(part, len(x))
-        activations[:, :-1] = x.reshape(len(x), -1)
+        activations[:, :-1].reshape(x.shape)[:] = x
 
         def backward(errors: Array) -> Array:
             if kept is not None:
                 kept[:] = errors
+            if self._first:
+                return np.zeros_like(x)
             return (errors @ self.weights[:, :-1]).reshape(x.shape)
 
         return (self.weights @ activations.T).T, backward
@@ -146,12 +155,11 @@ class Convolution(WeightLayer):
         """A convolution of inputs of `shape` (H, W, C) to `outputs` channels.
 
         `kernel` is its height and width K; `padding` the zeros on each side, so that outputs have
-        H + 2 padding - K + 1 rows. `first` says that nothing needs the derivatives by the inputs:
-        the way back returns zeros without computing them.
+        H + 2 padding - K + 1 rows. `first` is that of `WeightLayer`.
         """
         height, width, channels = shape
-        super().__init__(name, outputs, kernel * kernel * channels, dtype)
-        self._kernel, self._padding, self._first = kernel, padding, first
+        super().__init__(name, outputs, kernel * kernel * channels, dtype, first=first)
+        self._kernel, self._padding = kernel, padding
         self._height = height + 2 * padding - kernel + 1
         self._width = width + 2 * padding - kernel + 1
 
@@ -225,6 +233,24 @@ class MaxPool:
             return gradient.reshape(x.shape)
 
         return np.maximum(columns[:, :, :, 0], columns[:, :, :, 1]), backward
+
+
+class AveragePool:
+    """Mean of each 2 x 2 pixels; each of them passes a quarter of the error."""
+
+    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+        """Images x H/2 x W/2 x channels; see `Layer`. Rows are added first, in long runs."""
+        images, height, width, channels = x.shape
+        rows = x.reshape(images, height // 2, 2, width * channels)
+        columns = rows[:, :, 0] + rows[:, :, 1]
+        columns = columns.reshape(images, height // 2, width // 2, 2, channels)
+        outputs = columns[:, :, :, 0] + columns[:, :, :, 1]
+        outputs *= 0.25
+
+        def backward(errors: Array) -> Array:
+            return np.repeat(np.repeat(0.25 * errors, 2, axis=1), 2, axis=2)
+
+        return outputs, backward
 
 
 class Relu:

@@ -1,4 +1,4 @@
-"""Networks of layers: the convolutional network of the experiments, and a small perceptron."""
+"""Networks of layers: forward and backward through all of them, part by part."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden_model import parallel
+from golden_model.architectures import (
+    ConvolutionSpec,
+    FullyConnectedSpec,
+    PoolSpec,
+    ReluSpec,
+    Stage,
+    part_images,
+    stages,
+)
 from golden_model.layers import (
     Array,
+    AveragePool,
     Convolution,
     FullyConnected,
     Layer,
@@ -19,27 +29,14 @@ from golden_model.layers import (
     softmax_cross_entropy,
 )
 
-NETWORKS = ("cnn", "mlp")
-"""Names that `build` knows."""
-
-HIDDEN = {"cnn": 128, "mlp": 32}
-"""Outputs of the first fully connected layer of each network."""
-
-
-PART = 16
-"""Images that go through the layers at once: few enough for a processor's cache."""
-
-
-class NetworkError(ValueError):
-    """A network is unknown or does not fit the images."""
-
 
 class Network:
     """Layers in sequence, and a softmax cross-entropy loss."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        """A network of `layers`, the first being fed images as N x H x W x C."""
+    def __init__(self, layers: Sequence[Layer], part: int) -> None:
+        """A network of `layers`, the first being fed images as N x H x W x C, `part` at once."""
         self._layers = list(layers)
+        self._part = part
         self.weight_layers = [layer for layer in layers if isinstance(layer, WeightLayer)]
         """The layers with weights, in order."""
 
@@ -52,7 +49,7 @@ class Network:
                 x, _ = layer.forward(x)
             return x
 
-        return np.concatenate(parallel.each(forward, parallel.parts(len(images), PART)))
+        return np.concatenate(parallel.each(forward, parallel.parts(len(images), self._part)))
 
     def backpropagate(self, images: Array, labels: NDArray[np.integer]) -> float:
         """Mean loss of a batch; leaves activations and errors in `weight_layers`.
@@ -74,16 +71,12 @@ class Network:
                     errors = way_back.pop()(errors)
             return losses
 
-        losses = parallel.each(forward_backward, parallel.parts(len(images), PART))
+        losses = parallel.each(forward_backward, parallel.parts(len(images), self._part))
         return float(np.mean(np.concatenate(losses), dtype=np.float64))
 
-    def accuracy(self, images: Array, labels: NDArray[np.integer], batch: int) -> float:
-        """Fraction of `images` whose largest logit is at their label, `batch` images at a time."""
-        correct = 0
-        for start in range(0, len(images), batch):
-            part = slice(start, start + batch)
-            correct += int(np.sum(np.argmax(self.logits(images[part]), axis=1) == labels[part]))
-        return correct / len(images)
+    def accuracy(self, images: Array, labels: NDArray[np.integer]) -> float:
+        """Fraction of `images` whose largest logit is at their label."""
+        return float(np.mean(np.argmax(self.logits(images), axis=1) == labels))
 
 
 def build(
@@ -95,40 +88,36 @@ def build(
 ) -> Network:
     """Network `name` for images of `shape` (C, H, W), its weights drawn from `seed`.
 
-    `cnn`: 3 x 3 x 16 convolution, ReLU, 2 x 2 max pooling, 3 x 3 x 32 convolution, ReLU, pooling,
-    128 fully connected, ReLU, `classes`. `mlp`: 32 fully connected, ReLU, `classes`.
-
-    Raises `NetworkError` for an unknown name, and for images that two poolings cannot halve.
+    Raises `NetworkError` for an unknown name, and for images that do not fit.
     """
-    if name not in NETWORKS:
-        raise NetworkError(f"unknown network {name!r}; choose one of: {', '.join(NETWORKS)}")
-    channels, height, width = shape
-    kind, hidden = np.dtype(dtype), HIDDEN[name]
-    layers: list[Layer] = []
-    features = channels * height * width
-    if name == "cnn":
-        if height % 4 or width % 4:
-            raise NetworkError(
-                f"network cnn halves its images twice: {height} x {width} pixels will not do, "
-                "height and width must be multiples of 4"
-            )
-        # Pooling before ReLU gives the same values and gradients, on a quarter of the pixels.
-        layers += [
-            Convolution("conv1", 16, (height, width, channels), kind, first=True),
-            MaxPool(),
-            Relu(),
-            Convolution("conv2", 32, (height // 2, width // 2, 16), kind),
-            MaxPool(),
-            Relu(),
-        ]
-        features = 32 * (height // 4) * (width // 4)
-    layers += [
-        FullyConnected("fc1", hidden, features, kind),
-        Relu(),
-        FullyConnected("fc2", classes, hidden, kind),
+    architecture = stages(name, shape, classes)
+    layers = [
+        _layer(stage, np.dtype(dtype), first=index == 0) for index, stage in enumerate(architecture)
     ]
-    network = Network(layers)
+    network = Network(layers, part_images(architecture))
     random = np.random.default_rng(seed)
     for layer in network.weight_layers:
         layer.initialise(random)
     return network
+
+
+def _layer(stage: Stage, dtype: np.dtype, *, first: bool) -> Layer:
+    """The layer of `stage`, the `first` of the network or not."""
+    spec, inputs, outputs = stage
+    match spec:
+        case ConvolutionSpec():
+            return Convolution(
+                spec.name,
+                outputs.channels,
+                inputs,
+                dtype,
+                kernel=spec.kernel,
+                padding=spec.padding,
+                first=first,
+            )
+        case FullyConnectedSpec():
+            return FullyConnected(spec.name, outputs.channels, inputs.values, dtype, first=first)
+        case PoolSpec():
+            return AveragePool() if spec.average else MaxPool()
+        case ReluSpec():
+            return Relu()

@@ -33,9 +33,6 @@ from golden_model.optimizers import (
 )
 from golden_model.training_settings import TrainingError, TrainingSettings
 
-EVALUATION_BATCH = 64
-"""Images at once when testing: few enough for a processor's cache."""
-
 Labels = NDArray[np.int64]
 
 
@@ -81,7 +78,7 @@ class Trainer:
         self.settings = settings
         self.network = network.build(settings.network, shape, classes, settings.seed)
         layers = self.network.weight_layers
-        self.plans = settings.plan(layers)
+        self.plans = settings.plan(shape, classes)
         self.optimizer = self._optimizer()
         self.arrays: list[WeightArray] = [
             PulsedArray(settings.parameters, layer, settings.device, settings.seed + index)
@@ -287,7 +284,7 @@ def _epoch(
         images += len(labels)
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
-    accuracy = trainer.network.accuracy(dataset.test_images, dataset.test_labels, EVALUATION_BATCH)
+    accuracy = trainer.network.accuracy(dataset.test_images, dataset.test_labels)
     return {
         "epoch": epoch,
         "test_accuracy": accuracy,

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from golden_model.architectures import NETWORKS, layer_shapes
 from golden_model.arrays import Device
 from golden_model.crossbar import MAX_STATES
 from golden_model.datasets import DATASETS
-from golden_model.layers import WeightLayer
-from golden_model.network import NETWORKS
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
 
@@ -150,14 +149,15 @@ class TrainingSettings:
             values["layer_ranks"] = list(self.layer_ranks)  # as JSON has it
         return values
 
-    def plan(self, layers: Sequence[WeightLayer]) -> list[LayerPlan]:
-        """Rank and block of each of `layers`.
+    def plan(self, shape: tuple[int, int, int], classes: int) -> list[LayerPlan]:
+        """Rank and block of each layer with weights, for images of `shape` (C, H, W).
 
         Float has the blocks of fixed, so that both are compared on equal terms. Raises
         `TrainingError` for a layer that the accelerator cannot hold, and for a rank above that of
-        every layer.
+        every layer, and `NetworkError` for images that do not fit the network.
         """
-        highest = max(min(layer.weights.shape) for layer in layers)
+        layers = layer_shapes(self.network, shape, classes)
+        highest = max(min(layer.m, layer.n) for layer in layers)
         if self.optimizer in RANKED and self.layer_ranks is None and self.rank > highest:
             raise TrainingError(
                 f"rank = {self.rank} is above every layer's: a layer's is min(rank, m, n), which "
@@ -170,21 +170,20 @@ class TrainingSettings:
                 f"({', '.join(layer.name for layer in layers)}): give one for each"
             )
         plans = []
-        for layer, rank in zip(layers, ranks, strict=True):
-            m, n = layer.weights.shape
+        for (name, m, n, positions), rank in zip(layers, ranks, strict=True):
             parameters = self.parameters
             if self.optimizer in ("sbpca", "sbe") and (
                 m > parameters.max_m or n > parameters.max_n
             ):
                 raise TrainingError(
-                    f"layer {layer.name} of {m} x {n} weights exceeds the accelerator's max_m x "
+                    f"layer {name} of {m} x {n} weights exceeds the accelerator's max_m x "
                     f"max_n = {parameters.max_m} x {parameters.max_n}: take a larger preset, "
                     "raise max_m and max_n, or train a smaller network"
                 )
-            block = min(self.block * layer.positions, parameters.block_limit(m, n))
+            block = min(self.block * positions, parameters.block_limit(m, n))
             if self.optimizer == "sbe":
-                rank, block = 1, min(layer.positions, block)
-            plans.append(LayerPlan(layer.name, m, n, layer.positions, min(rank, m, n), block))
+                rank, block = 1, min(positions, block)
+            plans.append(LayerPlan(name, m, n, positions, min(rank, m, n), block))
         return plans
 
 

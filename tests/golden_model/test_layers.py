@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from golden_model.layers import (
+    AveragePool,
     Convolution,
     FullyConnected,
     MaxPool,
@@ -52,6 +53,7 @@ def check_gradients(layer, x, seed=1):
 
 
 def convolution(channels, outputs=4, height=6, width=5, **options):
+    """A convolution of 3 x 3 with padding 1, unless `options` say otherwise."""
     layer = Convolution("c", outputs, (height, width, channels), F64, **options)
     layer.initialise(np.random.default_rng(3))
     layer.weights[:, -1] = draw(4, outputs)
@@ -64,23 +66,36 @@ def fully_connected():
     return layer
 
 
+KERNELS = [
+    {},
+    {"kernel": 5, "padding": 2},
+    {"kernel": 5, "padding": 0},
+    {"kernel": 2, "padding": 0},
+    {"kernel": 1, "padding": 1},
+]
+
+
 @pytest.mark.parametrize("channels", [1, 3])  # stored by inputs, and by samples
-def test_a_convolution_sums_the_products_with_every_pixel_around(channels):
-    layer = convolution(channels)
+@pytest.mark.parametrize("options", KERNELS)
+def test_a_convolution_sums_the_products_with_every_pixel_around(channels, options):
+    layer = convolution(channels, **options)
+    size, edge = options.get("kernel", 3), options.get("padding", 1)
     x = draw(0, 2, 6, 5, channels)
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    kernel = layer.weights[:, :-1].reshape(-1, 3, 3, channels)
-    expected = np.zeros((2, 6, 5, 4))
+    padded = np.pad(x, ((0, 0), (edge, edge), (edge, edge), (0, 0)))
+    kernel = layer.weights[:, :-1].reshape(-1, size, size, channels)
+    expected = np.zeros((2, 6 + 2 * edge - size + 1, 5 + 2 * edge - size + 1, 4))
     for image, row, column, output in np.ndindex(expected.shape):
-        window = padded[image, row : row + 3, column : column + 3]
+        window = padded[image, row : row + size, column : column + size]
         expected[image, row, column, output] = np.sum(window * kernel[output])
     expected += layer.weights[:, -1]
     assert np.allclose(layer.forward(x)[0], expected, rtol=0, atol=1e-12)
+    assert layer.positions == expected[0, ..., 0].size
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_gradients_of_a_convolution(channels):
-    check_gradients(convolution(channels), draw(0, 2, 6, 5, channels))
+@pytest.mark.parametrize("options", KERNELS)
+def test_gradients_of_a_convolution(channels, options):
+    check_gradients(convolution(channels, **options), draw(0, 2, 6, 5, channels))
 
 
 def test_samples_of_a_convolution_are_output_positions_image_after_image():
@@ -98,12 +113,19 @@ def test_samples_of_a_convolution_are_output_positions_image_after_image():
     assert np.array_equal(layer.errors[position], y[1, 2, 3])
 
 
-def test_the_first_convolution_skips_the_derivatives_nobody_needs():
-    layer = convolution(3, first=True)
+@pytest.mark.parametrize(
+    "layer",
+    [
+        convolution(3, first=True),
+        FullyConnected("f", 5, 6 * 5 * 3, F64, first=True),
+    ],
+)
+def test_the_first_layer_skips_the_derivatives_nobody_needs(layer):
+    layer.weights[:] = 1.0
     layer.reserve(2)
     y, backward = layer.forward(draw(0, 2, 6, 5, 3), slice(0, 2))
     assert not backward(y).any()
-    assert np.array_equal(layer.errors, y.reshape(60, 4))
+    assert np.array_equal(layer.errors, y.reshape(layer.errors.shape))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +185,16 @@ def test_of_equal_pixels_only_one_passes_the_error():
     back = backward(np.ones((1, 2, 2, 2)))
     assert np.array_equal(back.reshape(2, 2, 2, 2, 2).sum(axis=(1, 3)), np.ones((2, 2, 2)))
     assert np.count_nonzero(back) == 8
+
+
+def test_average_pooling_takes_the_mean_of_each_four_pixels():
+    x = draw(0, 2, 4, 6, 3)
+    expected = x.reshape(2, 2, 2, 3, 2, 3).mean(axis=(2, 4))
+    assert np.allclose(AveragePool().forward(x)[0], expected, rtol=0, atol=1e-12)
+
+
+def test_gradients_of_average_pooling():
+    check_gradients(AveragePool(), draw(0, 2, 4, 6, 3))
 
 
 def test_gradients_of_relu():
