@@ -178,7 +178,9 @@ class _Machine:
 
 def _known(module: Any, attribute: Any) -> _Known:
     """What the pickle means by these names, or the refusal."""
-    if (module, attribute) not in _NAMES:
+    # Text only: the interpreter crashes where it hashes tuples that are nested deep enough.
+    names = isinstance(module, str) and isinstance(attribute, str)
+    if not names or (module, attribute) not in _NAMES:
         raise BatchPickleError(
             f"asking for {_shown(module)}.{_shown(attribute)}, which no batch needs: it may be an "
             "attack; nothing of it was run"

@@ -25,7 +25,16 @@ from golden_model.dataset_files import DatasetError, find_all
 from golden_model.idx import IDX_FILES, NPZ_ARRAYS, find_idx, read_idx, read_npz
 from golden_model.images import Dataset, Images
 
-__all__ = ["CLASSES", "DATASETS", "FOLDER_VARIABLE", "SHAPES", "Dataset", "DatasetError", "load"]
+__all__ = [
+    "CLASSES",
+    "DATASETS",
+    "FOLDER_VARIABLE",
+    "SHAPES",
+    "Dataset",
+    "DatasetError",
+    "find",
+    "load",
+]
 
 FOLDER_VARIABLE = "EIGENBAR_DATA"
 """Environment variable that names a folder of data sets."""
@@ -124,21 +133,37 @@ def load(name: str, folder: Path | None = None) -> Dataset:
     Raises `DatasetError` for an unknown name, for files that are damaged or not those of the set,
     and, with every place that was searched, when there are none.
     """
-    if name not in DATASETS:
-        raise DatasetError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
-    if name == "digits":
-        return _digits()
-    if folder is None and os.environ.get(FOLDER_VARIABLE):
-        folder = Path(os.environ[FOLDER_VARIABLE])
-    for searched in usual_folders() if folder is None else [folder]:
-        for place in (searched, *(searched / below for below in _subfolders(name))):
-            if reader := _reader(name, place):
-                return reader()
-    if folder is not None:
+    if reader := find(name, folder):
+        return reader()
+    if folder := _named(folder):
         raise DatasetError(
             f"{folder} does not hold the files of {name}: it must have {_form(name)}"
         )
     return _download(name)
+
+
+def find(name: str, folder: Path | None = None) -> Callable[[], Dataset] | None:
+    """What reads data set `name` where `load` finds it; None if nothing is there to be read.
+
+    Downloads nothing. Raises `DatasetError` for an unknown name and for a set that is not whole.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
+    if name == "digits":
+        return _digits
+    named = _named(folder)
+    for searched in usual_folders() if named is None else [named]:
+        for place in (searched, *(searched / below for below in _subfolders(name))):
+            if reader := _reader(name, place):
+                return reader
+    return None
+
+
+def _named(folder: Path | None) -> Path | None:
+    """The folder that the user names: `folder`, or that of the environment variable, or none."""
+    if folder is None and os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE])
+    return folder
 
 
 def _subfolders(name: str) -> tuple[str, ...]:
@@ -200,9 +225,9 @@ def _download(name: str) -> Dataset:
         except (OSError, ValueError) as error:
             reason = f"failed: {textwrap.shorten(str(error), 160)}"
         else:
-            if reader := _reader(name, folder):
-                return reader()
-            reason = f"left nothing in {folder}"
+            reader = _reader(name, folder)
+            assert reader is not None  # the files were retrieved to there
+            return reader()
     raise DatasetError(
         f"no files of {name} found. Looked in {', '.join(map(str, usual_folders()))} for "
         f"{_form(name)}; in a folder of the user's: none given, give one with --data-folder or "
