@@ -9,11 +9,12 @@ float64, because float64 products and sums of integers below 2**53 are exact and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from golden_model.compiled import compiled
 
 Words = NDArray[np.float64]
 """An array of integers held exactly in float64."""
@@ -61,44 +62,31 @@ class WordFormat:
 
         Returns the words and how many of them saturated. `shift` broadcasts against `values`.
         """
-        values = np.asarray(values, dtype=np.float64)
-        words = np.rint(values * np.exp2(-np.asarray(shift, dtype=np.float64)))
+        scale = np.exp2(-np.asarray(shift, dtype=np.float64))
+        words = np.rint(np.multiply(values, scale, dtype=np.float64))
         if not words.size or (words.max() <= self.maximum and words.min() >= self.minimum):
             return words, 0
         clipped = np.clip(words, self.minimum, self.maximum)
         return clipped, int(np.count_nonzero(words != clipped))
 
     def fill(
-        self,
-        values: Words,
-        *,
-        least: Sequence[int] | None = None,
-        fraction_bits: Sequence[int] | None = None,
-        out: Words | None = None,
-    ) -> tuple[Words, list[int], int]:
-        """Each row of `values` narrowed by the shift at which its largest fills a word.
+        self, values: Words, *, least: NDArray[np.int64] | None = None, out: Words | None = None
+    ) -> tuple[Words, NDArray[np.int64], int]:
+        """Each row of integers `values` narrowed by the shift at which its largest fills a word.
 
-        A row holds integers, or multiples of 2**-`fraction_bits`; its shift is no smaller than its
-        `least`. Returns (words, shifts, saturated), the words in `out` if that is given, which may
-        be `values`. Only a rounding carry of the largest can saturate.
+        A row's shift is no smaller than its `least`. Returns (words, shifts, saturated), the words
+        in `out` if that is given, which may be `values`. Only a rounding carry of the largest can
+        saturate.
         """
-        digits, carry = self.width - 1, self.maximum + 0.5  # which rounds up, to even
-        lowest = np.minimum.reduce(values, axis=1).tolist()
-        shifts, scales, saturates = [], [], False
-        # Rows are few, so plain numbers cost less than NumPy's calls.
-        for row, high in enumerate(np.maximum.reduce(values, axis=1).tolist()):
-            unit = 1.0 if fraction_bits is None else 0.5 ** fraction_bits[row]
-            low = -unit - lowest[row]
-            shift = math.frexp(high if high > low else low)[1] - digits
-            if least is not None and shift < least[row]:
-                shift = least[row]
-            scale = math.ldexp(1.0, -shift)
-            saturates |= high * scale >= carry
-            shifts.append(shift)
-            scales.append(scale)
-        words: Words = np.multiply(values, np.array(scales)[:, None], out=out)
+        largest = np.maximum(values.max(axis=1), -1.0 - values.min(axis=1))
+        shifts = np.frexp(largest)[1].astype(np.int64) - (self.width - 1)
+        if least is not None:
+            np.maximum(shifts, least, out=shifts)
+        scales = np.exp2(-shifts.astype(np.float64))
+        words: Words = np.multiply(values, scales[:, None], out=out)
         np.rint(words, out=words)
-        if not saturates:
+        # The largest rounds up to a carry from half a step on, to even.
+        if not (largest * scales >= self.maximum + 0.5).any():
             return words, shifts, 0
         saturated = int(np.count_nonzero(words > self.maximum))
         return np.minimum(words, self.maximum, out=words), shifts, saturated
@@ -124,3 +112,19 @@ class WordFormat:
         """
         exponent = self.exponent_of(values)
         return self.narrow(values, exponent)[0], exponent
+
+
+@compiled
+def fill_row(row: Words, width: int, unit: float) -> tuple[int, int]:
+    """`WordFormat.fill` of one row of multiples of `unit`, in place: (shift, saturated)."""
+    largest = max(row.max(), -unit - row.min())
+    shift = math.frexp(largest)[1] - (width - 1)
+    scale = math.ldexp(1.0, -shift)
+    row *= scale
+    np.rint(row, row)
+    maximum = (1 << (width - 1)) - 1
+    saturated = 0
+    if largest * scale >= maximum + 0.5:
+        saturated = int(np.count_nonzero(row > maximum))
+        np.minimum(row, maximum, row)
+    return shift, saturated
