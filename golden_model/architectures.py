@@ -18,6 +18,9 @@ PART_BYTES = 4 << 20
 About what a processor's core has of cache, so that a layer finds there what the last one left.
 """
 
+UNFOLD_BYTES = 1 << 20
+"""What the errors of a convolution may take that are unfolded at once on the way back."""
+
 
 class NetworkError(ValueError):
     """A network is unknown or does not fit the images."""
@@ -207,6 +210,11 @@ def layer_shapes(name: str, shape: tuple[int, int, int], classes: int) -> list[L
 def part_images(network: Sequence[Stage]) -> int:
     """Images that go through the layers at once: as many as `PART_BYTES` allow, at least one."""
     return max(1, PART_BYTES // _image_bytes(network))
+
+
+def unfolded_images(image_bytes: int) -> int:
+    """Images whose errors are unfolded at once if each takes `image_bytes`, at least one."""
+    return max(1, UNFOLD_BYTES // image_bytes)
 
 
 def batch_bytes(
