@@ -225,9 +225,13 @@ class Convolution(WeightLayer):
 class MaxPool:
     """Largest of each 2 x 2 pixels; of equals the upper, then the left one passes the error."""
 
+    def __init__(self, *, rectify: bool = False) -> None:
+        """Pooling, and ReLU after it with `rectify`: the same as two layers, in one pass."""
+        self._rectify = rectify
+
     def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
         """Images x H/2 x W/2 x channels; see `Layer`."""
-        outputs, choice = max_pool(x)
+        outputs, choice = max_pool(x, rectify=self._rectify)
         return outputs, lambda errors: max_pool_errors(errors, choice)
 
 

@@ -1,7 +1,7 @@
-"""Largest of each 2 x 2 pixels, and the way back: in one pass over memory where numba is installed.
+"""Largest of each 2 x 2 pixels, with ReLU or without, and the way back: a pass over memory each.
 
 Both functions exist twice, compiled and in NumPy's array functions, and compute the same bits: they
-only compare and copy. NumPy takes a pass for each comparison, about three times as long.
+only compare and copy. Without numba it is a pass for each comparison.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from golden_model.compiled import AVAILABLE, compiled
 
 Array = NDArray[np.floating]
 Choice = NDArray[np.uint8]
-"""Which of its pixels is the largest, for each output: 2 * column + row."""
+"""Which of its pixels is the largest, for each output: 2 * column + row, or `NONE`."""
+
+NONE = 4
+"""Choice where ReLU made the output zero: no pixel has a part in it."""
 
 
-def max_pool(x: Array) -> tuple[Array, Choice]:
+def max_pool(x: Array, *, rectify: bool) -> tuple[Array, Choice]:
     """Images x H/2 x W/2 x channels of largest pixels of images x H x W x channels, and which.
 
-    Of equals it is the upper, then the left one. What is not a number is larger than all numbers,
+    Of equals it is the upper, then the left one; `rectify` replaces what is negative by zero. What is not a number is larger than all numbers,
     as for `numpy.maximum`.
     """
     images, height, width, channels = x.shape
     shape = images, height // 2, width // 2, channels
     outputs, choice = np.empty(shape, x.dtype), np.empty(shape, np.uint8)
-    (_choose if AVAILABLE else _choose_by_passes)(np.ascontiguousarray(x), outputs, choice)
+    (_choose if AVAILABLE else _choose_by_passes)(np.ascontiguousarray(x), outputs, choice, rectify)
     return outputs, choice
 
 
@@ -38,7 +41,8 @@ def max_pool_errors(errors: Array, choice: Choice) -> Array:
 
 
 @compiled
-def _choose(x: Array, outputs: Array, choice: Choice) -> None:
+def _choose(x: Array, outputs: Array, choice: Choice, rectify: bool) -> None:
+    zero = x.dtype.type(0)
     images, height, width, channels = outputs.shape
     for image in range(images):
         for row in range(height):
@@ -53,12 +57,14 @@ def _choose(x: Array, outputs: Array, choice: Choice) -> None:
                     left = low_left if left_is_low else left
                     right = low_right if right_is_low else right
                     is_right = not (left >= right or left != left)
-                    outputs[image, row, column, c] = right if is_right else left
-                    low = right_is_low if is_right else left_is_low
-                    choice[image, row, column, c] = 2 * is_right + low
+                    largest = right if is_right else left
+                    chosen = 2 * is_right + (right_is_low if is_right else left_is_low)
+                    cut = rectify and largest <= zero
+                    outputs[image, row, column, c] = zero if cut else largest
+                    choice[image, row, column, c] = NONE if cut else chosen
 
 
-def _choose_by_passes(x: Array, outputs: Array, choice: Choice) -> None:
+def _choose_by_passes(x: Array, outputs: Array, choice: Choice, rectify: bool) -> None:
     images, height, width, channels = outputs.shape
     rows = x.reshape(images, height, 2, width, 2, channels)
     columns = np.maximum(rows[:, :, 0], rows[:, :, 1])
@@ -67,6 +73,9 @@ def _choose_by_passes(x: Array, outputs: Array, choice: Choice) -> None:
     is_right = ~((left >= right) | np.isnan(left))
     np.maximum(left, right, out=outputs)
     choice[:] = np.where(is_right, low[:, :, :, 1] + np.uint8(2), low[:, :, :, 0])
+    if rectify:
+        cut = outputs <= 0
+        outputs[cut], choice[cut] = 0, NONE
 
 
 @compiled
