@@ -317,8 +317,8 @@ class FixedSbpca:
         # Block by block, because a block stays in a processor's cache.
         streamed = (
             (
-                word.narrow(activations[part], a_exponent)[0],
-                word.narrow(errors[part], d_exponent)[0],
+                word.words(activations[part], a_exponent),
+                word.words(errors[part], d_exponent),
             )
             for part in blocks(samples, block)
         )

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from golden_model.compiled import compiled
+from golden_model.compiled import compiled, extremes
 
 Words = NDArray[np.float64]
 """An array of integers held exactly in float64."""
+
+NO_LEAST = -(1 << 16)
+"""A least shift that is none: below that of any numbers."""
 
 EXACT_BITS = 53
 """Integers of magnitude up to 2**53 are exact in float64."""
@@ -78,18 +81,14 @@ class WordFormat:
         in `out` if that is given, which may be `values`. Only a rounding carry of the largest can
         saturate.
         """
-        largest = np.maximum(values.max(axis=1), -1.0 - values.min(axis=1))
-        shifts = np.frexp(largest)[1].astype(np.int64) - (self.width - 1)
-        if least is not None:
-            np.maximum(shifts, least, out=shifts)
-        scales = np.exp2(-shifts.astype(np.float64))
-        words: Words = np.multiply(values, scales[:, None], out=out)
-        np.rint(words, out=words)
-        # The largest rounds up to a carry from half a step on, to even.
-        if not (largest * scales >= self.maximum + 0.5).any():
-            return words, shifts, 0
-        saturated = int(np.count_nonzero(words > self.maximum))
-        return np.minimum(words, self.maximum, out=words), shifts, saturated
+        if out is None:
+            out = values.copy()
+        elif out is not values:
+            out[:] = values
+        if least is None:
+            least = np.full(len(values), NO_LEAST)
+        shifts = np.empty(len(values), np.int64)
+        return out, shifts, _fill_rows(out, self.width, least, shifts)
 
     def exponent_of(self, values: NDArray[np.floating]) -> int:
         """The exponent that real `values` share as words; 0 if all are zero.
@@ -111,20 +110,37 @@ class WordFormat:
         Returns (words, exponent). Raises ValueError for values that are not finite.
         """
         exponent = self.exponent_of(values)
-        return self.narrow(values, exponent)[0], exponent
+        return self.words(values, exponent), exponent
+
+    def words(self, values: NDArray[np.floating], exponent: int) -> Words:
+        """Real `values` as words at an exponent no smaller than their `exponent_of`."""
+        words: Words = np.multiply(values, np.exp2(-float(exponent)), dtype=np.float64)
+        np.rint(words, out=words)
+        return np.minimum(words, self.maximum, out=words)
 
 
 @compiled
-def fill_row(row: Words, width: int, unit: float) -> tuple[int, int]:
+def _fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
+    """`fill_row` of each of `rows`, in place; returns how many words saturated."""
+    saturated = 0
+    for row in range(len(rows)):
+        shifts[row], count = fill_row(rows[row], width, 1.0, least[row])
+        saturated += count
+    return saturated
+
+
+@compiled
+def fill_row(row: Words, width: int, unit: float, least: int = NO_LEAST) -> tuple[int, int]:
     """`WordFormat.fill` of one row of multiples of `unit`, in place: (shift, saturated)."""
-    largest = max(row.max(), -unit - row.min())
-    shift = math.frexp(largest)[1] - (width - 1)
+    low, high = extremes(row)
+    largest = max(high, -unit - low)
+    shift = max(math.frexp(largest)[1] - (width - 1), int(least))
     scale = math.ldexp(1.0, -shift)
     row *= scale
     np.rint(row, row)
     maximum = (1 << (width - 1)) - 1
-    saturated = 0
-    if largest * scale >= maximum + 0.5:
-        saturated = int(np.count_nonzero(row > maximum))
-        np.minimum(row, maximum, row)
+    if largest * scale < maximum + 0.5:
+        return shift, 0
+    saturated = int(np.count_nonzero(row > maximum))  # the largest rounded up to a carry, to even
+    np.minimum(row, maximum, row)
     return shift, saturated
