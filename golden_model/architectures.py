@@ -223,16 +223,26 @@ def batch_bytes(
     """Most memory that training with batches of `batch` images takes, testing in between included.
 
     That is the samples of all layers, unfolded activations and errors, which stay for the
-    optimiser; and for the images under way in `threads` the inputs and outputs of all layers and,
-    when testing, the activations of the largest. Weights and optimiser come on top.
+    optimiser; and for the images under way in `threads` the inputs and outputs of all layers and
+    the largest that a layer unfolds: when testing its activations, on the way back the errors of
+    `unfolded_images`. Weights and optimiser come on top.
     """
     network, layers = stages(name, shape, classes), layer_shapes(name, shape, classes)
     samples = sum(layer.positions * (layer.m + layer.n) for layer in layers)
-    unfolded = max(layer.positions * layer.n for layer in layers)
     under_way = part_images(network) * threads
-    return FLOAT_BYTES * (batch * samples + under_way * unfolded) + under_way * _image_bytes(
-        network
+    activations = FLOAT_BYTES * max(layer.positions * layer.n for layer in layers)
+    unfolded = max(under_way * activations, threads * _unfolded_errors(network))
+    return FLOAT_BYTES * batch * samples + under_way * _image_bytes(network) + unfolded
+
+
+def _unfolded_errors(network: Sequence[Stage]) -> int:
+    """Most bytes of errors that a convolution unfolds at once; the first needs none."""
+    images = (
+        FLOAT_BYTES * inputs.height * inputs.width * spec.kernel**2 * outputs.channels
+        for spec, inputs, outputs in network[1:]
+        if isinstance(spec, ConvolutionSpec)
     )
+    return max((unfolded_images(image) * image for image in images), default=0)
 
 
 def _image_bytes(network: Sequence[Stage]) -> int:

@@ -194,7 +194,7 @@ class Convolution(WeightLayer):
         kernel, channels = self._kernel, shape[-1]
         weights = self.weights[:, :-1].reshape(-1, kernel, kernel, channels)[:, ::-1, ::-1]
         turned = weights.transpose(1, 2, 0, 3).reshape(-1, channels)
-        # Zeros around the errors; or outputs around them that saw nothing but the inputs' own zeros.
+        # Zeros around the errors; or outputs at the edge that saw nothing but the inputs' zeros.
         edge, unseeing = kernel - 1 - self._padding, max(0, self._padding - kernel + 1)
         height, width = errors.shape[1:3]
         errors = errors[:, unseeing : height - unseeing, unseeing : width - unseeing]

@@ -22,8 +22,8 @@ NONE = 4
 def max_pool(x: Array, *, rectify: bool) -> tuple[Array, Choice]:
     """Images x H/2 x W/2 x channels of largest pixels of images x H x W x channels, and which.
 
-    Of equals it is the upper, then the left one; `rectify` replaces what is negative by zero. What is not a number is larger than all numbers,
-    as for `numpy.maximum`.
+    Of equals it is the upper, then the left one; `rectify` replaces what is negative by zero. What
+    is not a number is larger than all numbers, as for `numpy.maximum`.
     """
     images, height, width, channels = x.shape
     shape = images, height // 2, width // 2, channels
