@@ -190,7 +190,7 @@ def hardware_batch(
     With t = sigma times the samples weighed so far, diag(R) of the error factors already holds
     the Rayleigh quotient: t' = diag(R) + t (1 - diag(Delta'^T Delta)), which is never negative.
     """
-    if compiled.AVAILABLE and _in_order(state, activations, errors):
+    if compiled.AVAILABLE and activations.dtype == errors.dtype == state.sigma.dtype:
         return _compiled_batch(state, activations, errors, block, momentum)
     x, delta = state.x, state.delta
     weighed = history_samples(len(activations), block, momentum)
@@ -203,14 +203,6 @@ def hardware_batch(
         t = np.where(diagonal > 0, diagonal + t * (1.0 - overlap), 0.0)
         delta, weighed = new, weighed + len(a)
     return FloatState(x, delta, t / weighed)
-
-
-def _in_order(state: FloatState, activations: Array, errors: Array) -> bool:
-    """Whether samples lie in memory one by one, in the precision of the state: what loops need."""
-    return all(
-        array.flags.c_contiguous and array.dtype == state.sigma.dtype
-        for array in (activations, errors)
-    )
 
 
 def _compiled_batch(

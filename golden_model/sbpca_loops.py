@@ -1,4 +1,4 @@
-"""SBPCA's blocks in floating point as loops, for the compiler: what `sbpca.hardware_batch` computes.
+"""The blocks of `sbpca.hardware_batch` as loops, for the compiler.
 
 Matrix products of a few columns leave a BLAS library waiting for memory, and blocks of a few
 samples leave it waiting for Python. Here four samples at a time are projected and accumulated while
@@ -24,9 +24,9 @@ vectorised = partial(compiled, fastmath={"reassoc", "contract", "nsz"})
 
 @vectorised
 def accumulate(projected: Array, factors: Array, samples: Array, sums: Array) -> None:
-    """`sums` (k x d) += (projected factors^T)^T samples, for `projected` (s x e), `samples` (s x d).
+    """`sums` (k x d) += (projected factors^T)^T samples.
 
-    `factors` are k x e: each sample is projected on them, and its own row of `samples` is added to
+    `projected` are s x e, `factors` k x e and `samples` s x d: each sample is projected on them, and its own row of `samples` is added to
     row c of `sums` as often as projection c says.
     """
     ranks, zero = len(factors), sums.dtype.type(0)
@@ -111,14 +111,16 @@ def stream(
 ) -> None:
     """All blocks of a batch; `x` (k x n), `delta` (k x m) and the weights `t` (k) change in place.
 
-    `activations` (samples x n) and `errors` (samples x m) lie in memory sample by sample.
+    `activations` are samples x n and `errors` samples x m; of those that do not lie in memory sample
+    by sample a block is copied.
     """
     ranks, dtype = len(t), t.dtype
     x_sums, delta_sums = np.empty_like(x), np.empty_like(delta)
     new, diagonal = np.empty_like(delta), np.empty(ranks, dtype)
     x_work, delta_work = np.empty(x.shape, np.float64), np.empty(delta.shape, np.float64)
     for start in range(0, len(activations), block):
-        a, d = activations[start : start + block], errors[start : start + block]
+        a = np.ascontiguousarray(activations[start : start + block])
+        d = np.ascontiguousarray(errors[start : start + block])
         for c in range(ranks):
             for j in range(x.shape[1]):
                 x_sums[c, j] = x[c, j] * t[c]
