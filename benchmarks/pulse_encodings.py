@@ -2,21 +2,23 @@
 
     python benchmarks/pulse_encodings.py [--updates 256] [--json FILE] [--figure FILE]
 
-A row of duty p and a column of duty q are to coincide L p q times in L slots. The golden model's own
-thresholds (`golden_model.pulses`) say in which slots lines fire, in tiles that each have fresh random
-bits: scrambled ones a pair of masks, stochastic ones a number a line and slot. Counted are
+A row of duty p and a column of duty q are to coincide L p q times in L slots. The golden model's
+own updates (`golden_model.pulses.UpdatePulses`) say how often they do, each update with another
+seed. Counted are
 
 * grid: all pairs of duties that are multiples of 1 / L, 0 and 1 among them;
 * any: pairs of random duties of the full width.
 
-The bias of a pair is its mean error over the updates, known to the standard error that its scatter
-leaves. Reported are the root mean square of all errors, the mean of all biases, the largest bias in
-its standard errors, and the root mean square of the biases in theirs, which is 1 where there is none.
+The root mean square is that of all errors. The bias is their mean; all pairs of an update share its
+random bits, so the standard error is that of the updates' own means. Single pairs may be biased
+where their mean is not: the root mean square of every pair's mean error, in standard errors of its
+own, is 1 where no pair is. Pairs that chance leaves alone, such as duties of 1, must be exact.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,15 @@ from numpy.typing import NDArray
 from golden_model.figures import Figure, Panel, Series, draw
 from golden_model.files import write_json
 from golden_model.parameters import Parameters
-from golden_model.pulses import ScrambledThresholds, StochasticThresholds
+from golden_model.pulses import UpdatePulses
 
 SLOTS = (16, 32, 64, 128, 256)
-ENCODINGS = {"scrambled": ScrambledThresholds, "stochastic": StochasticThresholds}
+ENCODINGS = ("scrambled", "stochastic")
 RANDOM_LINES = 257
-"""Random duties a side."""
+"""Random duties a side, as many as the finest grid has."""
+
+PARAMETERS = Parameters(tile_rows=272, tile_columns=272)
+"""An accelerator whose tile takes all lines."""
 
 
 def duties(kind: str, slots: int, full: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -40,34 +45,35 @@ def duties(kind: str, slots: int, full: int) -> tuple[NDArray[np.int64], NDArray
         grid = np.arange(slots + 1) * (full // slots)
         return grid, grid
     random = np.random.default_rng(slots)
-    return tuple(random.integers(0, full + 1, RANDOM_LINES) for _ in range(2))  # type: ignore[return-value]
+    rows, columns = random.integers(0, full + 1, (2, RANDOM_LINES))
+    return rows, columns
 
 
 def coincidences(
-    parameters: Parameters, encoding: str, rows: NDArray[np.int64], columns: NDArray[np.int64],
-    log2: int, updates: int,
-) -> NDArray[np.float32]:  # fmt: skip
-    """Counts of every pair, updates x rows x columns, in the first phase of as many tiles.
+    encoding: str, rows: NDArray[np.int64], columns: NDArray[np.int64], log2: int, updates: int
+) -> NDArray[np.float32]:
+    """Counts of every pair, updates x rows x columns, all lines in one tile.
 
-    The tile has a row and a column for each duty.
+    Words of the duties' sizes and a kappa that scales by one: what `UpdatePulses` makes of them.
     """
-    source = ENCODINGS[encoding](parameters, seed=log2)
+    kappa = math.ldexp(1.0, log2 - 2 * (PARAMETERS.width - 1))
     counts = np.empty((updates, len(rows), len(columns)), np.float32)
     for update in range(updates):
-        row_thresholds, column_thresholds = source.tiles(1, log2)
-        # Slots x lines; one column of thresholds serves all lines of the scrambled encoding.
-        row_fires = row_thresholds[0, 0] < rows
-        column_fires = column_thresholds[0, 0] < columns
-        counts[update] = row_fires.T.astype(np.float32) @ column_fires.astype(np.float32)
+        pulses = UpdatePulses(
+            PARAMETERS, -rows[:, None].astype(np.float64), -columns[:, None].astype(np.float64),
+            [kappa], slots_min=log2, slots_max=log2, scrambled=encoding == "scrambled",
+            seed=update,
+        )  # fmt: skip
+        (rank,) = pulses.ranks()
+        counts[update] = np.abs(rank.steps[0, : len(rows), : len(columns)])
     return counts
 
 
 def measure(encoding: str, kind: str, slots: int, updates: int) -> dict[str, Any]:
     """Statistics of the errors, in coincidences."""
-    log2, full = slots.bit_length() - 1, 1 << (Parameters().width - 1)
+    full = 1 << (PARAMETERS.width - 1)
     rows, columns = duties(kind, slots, full)
-    parameters = Parameters(tile_rows=len(rows), tile_columns=len(columns))
-    counts = coincidences(parameters, encoding, rows, columns, log2, updates)
+    counts = coincidences(encoding, rows, columns, slots.bit_length() - 1, updates)
     errors = counts - slots * np.outer(rows / full, columns / full)
     bias = errors.mean(axis=0, dtype=np.float64)
     scatter = errors.std(axis=0, dtype=np.float64, ddof=1) / np.sqrt(updates)
@@ -95,7 +101,8 @@ def figure(results: list[dict[str, Any]]) -> Figure:
         for kind in ("grid", "any"):
             rms = [r["rms"] for r in results if (r["encoding"], r["duties"]) == (encoding, kind)]
             series.append(Series(f"{encoding}, {kind} duties", SLOTS, rms, rms, rms))
-    return make_figure(series)
+    panel = Panel("lines", "slots", "rms error in coincidences", series, logarithmic=True)
+    return Figure("pulse_encodings", "Error of coincidence counts", __doc__ or "", [panel])
 
 
 def main() -> None:
@@ -106,7 +113,9 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="SVG file that takes a figure")
     options = parser.parse_args()
     results = []
-    print("| slots | encoding | duties | rms error | bias | its standard error | rms bias of a pair |")
+    print(
+        "| slots | encoding | duties | rms error | bias | its standard error | rms bias of a pair |"
+    )
     print("|---|---|---|---|---|---|---|")
     for slots in SLOTS:
         for encoding in ENCODINGS:

@@ -26,8 +26,8 @@ vectorised = partial(compiled, fastmath={"reassoc", "contract", "nsz"})
 def accumulate(projected: Array, factors: Array, samples: Array, sums: Array) -> None:
     """`sums` (k x d) += (projected factors^T)^T samples.
 
-    `projected` are s x e, `factors` k x e and `samples` s x d: each sample is projected on them, and its own row of `samples` is added to
-    row c of `sums` as often as projection c says.
+    `projected` are s x e, `factors` k x e and `samples` s x d: each sample is projected on the
+    factors, and its own row of `samples` is added to row c of `sums` as often as projection c says.
     """
     ranks, zero = len(factors), sums.dtype.type(0)
     y = np.empty((4, ranks), sums.dtype)
@@ -111,8 +111,8 @@ def stream(
 ) -> None:
     """All blocks of a batch; `x` (k x n), `delta` (k x m) and the weights `t` (k) change in place.
 
-    `activations` are samples x n and `errors` samples x m; of those that do not lie in memory sample
-    by sample a block is copied.
+    `activations` are samples x n and `errors` samples x m; of those that do not lie in memory
+    sample by sample a block is copied.
     """
     ranks, dtype = len(t), t.dtype
     x_sums, delta_sums = np.empty_like(x), np.empty_like(delta)
