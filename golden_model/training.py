@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from golden_model import checkpoints, network, parallel
 from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
 from golden_model.datasets import Dataset
+from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
+from golden_model.layer_reads import ReadCounters
 from golden_model.layers import Array
 from golden_model.optimizer_cost import BatchCost, batch_cost
 from golden_model.optimizers import (
@@ -34,6 +36,9 @@ from golden_model.optimizers import (
 from golden_model.training_settings import TrainingError, TrainingSettings
 
 Labels = NDArray[np.int64]
+
+TRAINING, TESTING = 0, 1
+"""What a read is for, part of what seeds its noise."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +86,46 @@ class Trainer:
         self.plans = settings.plan(shape, classes)
         self.optimizer = self._optimizer()
         self.arrays: list[WeightArray] = [
-            PulsedArray(settings.parameters, layer, settings.device, settings.seed + index)
+            PulsedArray(
+                settings.parameters,
+                layer,
+                settings.device,
+                settings.seed + index,
+                update=settings.update,
+                reads=settings.reads,
+                read_seed=(settings.seed, index),
+            )
             if settings.array == "pulsed"
             else IdealArray(layer)
             for index, layer in enumerate(layers)
         ]
         self.counters = UpdateCounters()
+        """What updates did since whoever reads it set it anew; so the next two."""
+        self.read_counters = ReadCounters()
+        self.events = Events()
 
     @property
     def cost(self) -> BatchCost:
         """What the optimiser takes for a whole batch, all layers together."""
+        return self._batch_cost(self.settings.batch)
+
+    def _batch_cost(self, images: int) -> BatchCost:
         settings = self.settings
-        costs = [batch_cost(settings.optimizer, plan, settings.batch) for plan in self.plans]
+        costs = [
+            batch_cost(settings.optimizer, plan, images, settings.update) for plan in self.plans
+        ]
         return sum(costs[1:], costs[0])
+
+    def _batch_events(self, images: int) -> Events:
+        """What follows from the sizes alone for a batch of `images`: reads and optimiser."""
+        settings = self.settings
+        reads = [
+            batch_read_events(
+                settings.reads, settings.parameters, plan, images, first=index == 0
+            )
+            for index, plan in enumerate(self.plans)
+        ]
+        return sum(reads, optimizer_events(self._batch_cost(images)))
 
     def _optimizer(self) -> Optimizer:
         settings, plans = self.settings, self.plans
@@ -116,6 +148,7 @@ class Trainer:
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
+        self._begin_reads(TRAINING, epoch, seed)
         loss = self.network.backpropagate(images, labels)
         rate = self.settings.learning_rate_in(epoch)
         if not math.isfinite(loss):
@@ -134,7 +167,40 @@ class Trainer:
 
         for counters in parallel.each(update, range(len(self.arrays))):
             self.counters.add(counters)
+            self.events += Events(line_pulses=counters.pulses, cell_pulses=counters.coincidences)
+        self.events += self._batch_events(len(labels))
+        self._count_reads()
         return loss
+
+    def accuracy(self, images: Array, labels: Labels, epoch: int) -> float:
+        """Fraction of `images` that the network tells right after `epoch`; no events counted."""
+        self._begin_reads(TESTING, epoch, 0)
+        result = self.network.accuracy(images, labels)
+        for layer in self.network.weight_layers:
+            if layer.reads is not None:
+                layer.reads.counted()
+        return result
+
+    def _begin_reads(self, *step: int) -> None:
+        for layer in self.network.weight_layers:
+            if layer.reads is not None:
+                layer.reads.begin(step)
+
+    def _count_reads(self) -> None:
+        """Add what the reads of a batch did."""
+        for plan, layer in zip(self.plans, self.network.weight_layers, strict=True):
+            if layer.reads is None:
+                continue
+            counted = layer.reads.counted()
+            self.read_counters.add(counted)
+            self.events += read_events(
+                self.settings.reads,
+                self.settings.parameters,
+                plan.m,
+                plan.n,
+                counted.repeated_forward,
+                counted.repeated_transposed,
+            )
 
     def _remedy(self) -> str:
         return (
@@ -218,13 +284,17 @@ def train(
 
 def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
     """The results after the epochs in `history`: the last one's, sums, plans and settings."""
-    sums = ("saturations", "pulses", "clips", "coincidences", "bounded")
+    sums = ("saturations", "pulses", "clips", "coincidences", "bounded", "cell_writes")
     return {
         "test_accuracy": history[-1]["test_accuracy"],
         "train_loss": history[-1]["train_loss"],
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
+        **{
+            table: {name: sum(epoch[table][name] for epoch in history) for name in history[0][table]}
+            for table in ("reads", "events")
+        },
         "cost": asdict(trainer.cost),
         "layers": [asdict(plan) for plan in trainer.plans],
         "settings": trainer.settings.as_dict(),
@@ -277,6 +347,7 @@ def _epoch(
     steps_an_epoch = -(-total // settings.batch)
     images, loss = 0, 0.0
     saturations, trainer.counters = trainer.optimizer.saturations, UpdateCounters()
+    trainer.read_counters, trainer.events = ReadCounters(), Events()
     start = time.perf_counter()
     for step, (batch, labels) in enumerate(batches(settings, dataset, epoch)):
         seed = settings.seed + (epoch - 1) * steps_an_epoch + step
@@ -284,7 +355,7 @@ def _epoch(
         images += len(labels)
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
-    accuracy = trainer.network.accuracy(dataset.test_images, dataset.test_labels)
+    accuracy = trainer.accuracy(dataset.test_images, dataset.test_labels, epoch)
     return {
         "epoch": epoch,
         "test_accuracy": accuracy,
@@ -294,6 +365,8 @@ def _epoch(
         "images_per_second": images / seconds,
         "saturations": trainer.optimizer.saturations - saturations,
         **asdict(trainer.counters),
+        "reads": asdict(trainer.read_counters),
+        "events": asdict(trainer.events),
     }
 
 
