@@ -35,7 +35,7 @@ def _cost(value: float, unit: str, source: str) -> Any:
 
 @dataclass(frozen=True)
 class EnergyTable:
-    """What an event costs, in pJ. Immutable; raises `EnergyError` for a value that is not allowed."""
+    """What an event costs, in pJ. Immutable; raises `EnergyError` for an entry not allowed."""
 
     device: str = "rram"
     """The class of the array's devices, one of `DEVICES`."""
@@ -175,4 +175,26 @@ def energies(
         "memory": events.memory_accesses * table.access * width / 64 * math.sqrt(size),
         "lines": events.line_pulses * table.line_cell * crossed,
         "writes": events.cell_pulses * table.write,
+    }
+
+
+def training_energy(
+    events: Events,
+    table: EnergyTable,
+    parameters: Parameters,
+    reads: Reads,
+    memory: int,
+    images: int,
+    updates: int,
+) -> dict[str, Any]:
+    """What training `images` in so many `updates` with `events` took, in nJ.
+
+    `energy` is that of an image, all together, and `energy_parts` its parts; `energy_update` is
+    that of the pulses of an update alone.
+    """
+    parts = energies(events, table, parameters, reads, memory)
+    return {
+        "energy": sum(parts.values()) / images / 1000,
+        "energy_update": (parts["lines"] + parts["writes"]) / updates / 1000,
+        "energy_parts": {name: value / images / 1000 for name, value in parts.items()},
     }

@@ -1,7 +1,7 @@
 """Events that cost energy in training, counted: reads, optimiser and updates.
 
-Reads follow from sizes, whether training simulates the converters or not. docs/energy.md has what an
-event costs.
+Reads follow from sizes, whether training simulates the converters or not. docs/energy.md has what
+an event costs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Events:
     """How often each kind of event happens."""
 
     dac_bits: int = 0
-    """Bits that DACs convert, sign included; a line's DAC drives it in all tiles that it crosses."""
+    """Bits that DACs convert, signs included; a DAC drives its line in all tiles on its way."""
     adc_conversions: int = 0
     """Codes that ADCs give: for each sensed line of each tile one, or one a bit of the inputs."""
     cell_reads: int = 0
@@ -61,13 +61,11 @@ def read_events(
 def batch_read_events(
     reads: Reads, parameters: Parameters, plan: LayerPlan, images: int, *, first: bool
 ) -> Events:
-    """Events of the reads of a batch of `images`: forward, and back unless the layer is the first."""
+    """Events of the reads of a batch of `images`: forward, and back but for the `first` layer."""
     samples = images * plan.positions
     return read_events(reads, parameters, plan.m, plan.n, samples, 0 if first else samples)
 
 
 def optimizer_events(cost: BatchCost) -> Events:
     """Events of the optimiser in a batch that costs `cost`."""
-    return Events(
-        multiply_accumulates=cost.multiply_accumulates, memory_accesses=cost.accesses
-    )
+    return Events(multiply_accumulates=cost.multiply_accumulates, memory_accesses=cost.accesses)

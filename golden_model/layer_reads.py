@@ -1,9 +1,9 @@
 """Training through the crossbar: the forward and transposed reads of a layer's array.
 
 What the layer's digital side then has of a vector is what the DACs made of it, activations and
-errors alike. Reads go in chunks of vectors, which bounds their memory. Noise is drawn from a seed, the
-layer, the step and the place of the vectors in the batch, so it is the same for any number of threads
-and after a resumption.
+errors alike. Reads go in chunks of vectors, which bounds their memory. Noise is drawn from a seed,
+the layer, the step and the place of the vectors in the batch, so it is the same for any number of
+threads and after a resumption.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class LayerReads:
         self._counted: list[ReadCounters] = []
 
     def load(self, cells: NDArray[np.floating], unit: float) -> None:
-        """Read from `cells`, m x n, which stand for weights of `cells` times `unit`, from now on."""
+        """Read from `cells`, m x n, from now on; they stand for weights of `cells` * `unit`."""
         self._unit = unit
         forward, transposed = self._specs
         self._cells = (

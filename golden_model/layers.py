@@ -45,8 +45,8 @@ class Layer(Protocol):
     ) -> tuple[Array, Backward]:
         """The outputs for inputs `x`, and the way back.
 
-        `part` says which images of all that pass they are, by default the first. If `keep`, all that
-        pass are the reserved batch, whose samples stay; without `part` no samples are kept.
+        `part` says which images they are of all that pass, by default the first. If `keep`, all
+        that pass are the reserved batch, whose samples stay; without `part` none are kept.
         """
         ...
 

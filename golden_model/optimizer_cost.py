@@ -78,8 +78,8 @@ def batch_cost(
 def rank_sum(cost: BatchCost, m: int, n: int) -> BatchCost:
     """`cost` if its outer products are summed outside the array, and written cell by cell.
 
-    The sum is m x n numbers, a multiply-accumulate a cell and outer product, and is written to memory
-    and read from it once.
+    The sum is m x n numbers, takes a multiply-accumulate a cell and outer product, and is written
+    to memory and read from it once.
     """
     return BatchCost(
         cost.memory + m * n,

@@ -1,8 +1,8 @@
 """Rank-sum updates: the change of every cell computed outside the array, and written cell by cell.
 
 The partner to which updates by outer products are compared: the factors' outer products are summed
-into the whole m x n change, which takes the memory and the products that the array would have saved,
-and each cell is stepped by the number of device steps that stands for its change, rounded
+into the whole m x n change, which takes the memory and the products that the array would save, and
+each cell is stepped by the number of device steps that stands for its change, rounded
 stochastically, so that its mean is the change however small that is.
 """
 
@@ -30,6 +30,7 @@ def device_steps(
     else:
         shape = gradient.shape[0], gradient.shape[1]
     random = np.random.default_rng([seed, 1])
+    change: Array
     steps = np.empty(shape, np.float32)
     rows = max(1, _CHUNK // shape[1])
     for start in range(0, shape[0], rows):

@@ -13,17 +13,17 @@ cells, the differences of devices to their reference in half steps, signed:
 4. Partial sums. The codes of the tiles along the driven lines add up, in the order of the tiles, in
    a register of `sum_bits` bits that saturates.
 
-With whole cells and no noise steps 2 to 4 are integers, exactly, which hardware can equal to the bit.
-Noise, if asked for, is added to the drive of the lines and in front of the ADCs, nowhere else.
+With whole cells and no noise steps 2 to 4 are integers, exactly, which hardware can equal to the
+bit. Noise, if asked for, is added to the drive of the lines and in front of the ADCs, nowhere else.
 
-With pulse-width inputs a line is driven in proportion to its code, and each sensed line of a tile is
-converted once. With bit-serial inputs the lines are driven for one bit of the magnitudes at a time,
-each of which is converted; the codes are shifted and added per tile before step 4.
+With pulse-width inputs a line is driven in proportion to its code, and each sensed line of a tile
+is converted once. With bit-serial inputs the lines are driven for one bit of the magnitudes at a
+time, each of which is converted; the codes are shifted and added per tile before step 4.
 
 The scheme, with dynamic scaling of inputs ("noise management"), repeated reads of what saturated
 ("bound management") and bounds relative to full inputs and weights, is that of aihwkit's analog
-matrix-vector product (Rasch et al. 2021, arXiv:2104.02184; `IOParameters`). Powers of two in place of
-real scales, and tiles with a conversion each, are what a digital periphery needs.
+matrix-vector product (Rasch et al. 2021, arXiv:2104.02184; `IOParameters`). Powers of two in place
+of real scales, and tiles with a conversion each, are what a digital periphery needs.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class Reads:
     output_noise: float = 0.0
     """Standard deviation of an analog sum, in full inputs times the largest cell."""
     input_bound: float | None = None
-    """Full input, raised to a power of two, beyond which inputs are clipped; without one each vector
-    is scaled by the power of two at which its largest value fills a code."""
+    """Full input, raised to a power of two, beyond which inputs are clipped; without one each
+    vector is scaled by the power of two at which its largest value fills a code."""
     output_bound: float = 4.0
     """Full scale of the ADCs, in full inputs times the largest cell, raised so that a code counts
     for a power of two, and so that it counts for 1 at least."""
@@ -145,8 +145,8 @@ class Saturations:
 class ReadSpec:
     """A read as integers: what the converters of a tile and the adder behind them compute.
 
-    All of it is exact: products and sums of a tile are bounded by its lines, the codes and the cells,
-    and held in float32 below 2**24, otherwise in float64 below 2**53.
+    All of it is exact: products and sums of a tile are bounded by its lines, the codes and the
+    cells, and held in float32 up to 2**24, otherwise in float64 up to 2**53.
     """
 
     def __init__(self, reads: Reads, lines: int, largest: int) -> None:
@@ -203,11 +203,11 @@ class ReadSpec:
     def read(
         self, cells: Array, codes: Array, random: np.random.Generator | None = None
     ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
-        """The sums of `codes` (vectors x inputs) through `cells` (inputs x outputs), noise drawn
-        from `random`.
+        """The sums of `codes` (vectors x inputs) through `cells` (inputs x outputs).
 
-        Returns the sums (vectors x outputs), in units of 2**`shift`; what saturated; and the vectors
-        of which an ADC did. Inputs fill tiles of `lines`. Codes and cells are of `dtype`.
+        Inputs fill tiles of `lines`; codes and cells are of `dtype`; noise is drawn from `random`,
+        if any. Returns the sums (vectors x outputs), in units of 2**`shift`; what saturated; and
+        the vectors of which an ADC did.
         """
         result = np.zeros((len(codes), cells.shape[1]), self.dtype)
         saturations, saturated = Saturations(), np.zeros(len(codes), np.bool_)
@@ -238,10 +238,10 @@ class ReadSpec:
     ) -> Iterator[tuple[int, Array]]:
         """What the lines are driven with, and the place of that bit: once, or bit by bit."""
         bits = range(self.reads.conversions)
+        if len(bits) > 1:
+            signs, magnitudes = np.sign(codes), np.abs(codes).astype(np.int16)
         for bit in bits:
-            drive = codes
-            if len(bits) > 1:
-                drive = np.copysign(np.floor(np.abs(codes) * 0.5**bit) % 2, codes)
+            drive = codes if len(bits) == 1 else signs * ((magnitudes >> bit) & 1)
             if self.reads.input_noise and random is not None:
                 noise = random.standard_normal(drive.shape, dtype=np.float32)
                 drive = drive + (self.reads.input_noise * self.drive * noise).astype(self.dtype)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from golden_model import checkpoints, network, parallel
 from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
 from golden_model.datasets import Dataset
+from golden_model.energy import EnergyTable, training_energy
 from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
 from golden_model.layer_reads import ReadCounters
@@ -120,9 +121,7 @@ class Trainer:
         """What follows from the sizes alone for a batch of `images`: reads and optimiser."""
         settings = self.settings
         reads = [
-            batch_read_events(
-                settings.reads, settings.parameters, plan, images, first=index == 0
-            )
+            batch_read_events(settings.reads, settings.parameters, plan, images, first=index == 0)
             for index, plan in enumerate(self.plans)
         ]
         return sum(reads, optimizer_events(self._batch_cost(images)))
@@ -255,11 +254,13 @@ def train(
     resume: bool = False,
     results: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    energy: EnergyTable | None = None,
 ) -> dict[str, Any]:
     """Train as `settings` say, and return the results, which JSON can hold.
 
     After every epoch the state goes to `checkpoint` and the results to `results`, each written
-    whole or not at all. With `resume` the run continues from `checkpoint`.
+    whole or not at all. With `resume` the run continues from `checkpoint`. Energies are by table
+    `energy`, the default one unless given.
 
     Raises `TrainingError` if the settings do not fit the data or the checkpoint, if a file cannot
     be written, and when the training diverges; the files of the last whole epoch then remain.
@@ -275,24 +276,31 @@ def train(
             description = {"settings": settings.as_dict(), "history": history}
             checkpoints.save(checkpoint, trainer.state(), description)
         if results is not None:
-            write_json(results, summary(trainer, history))
-    result = summary(trainer, history)
+            write_json(results, summary(trainer, history, energy))
+    result = summary(trainer, history, energy)
     if results is not None:
         write_json(results, result)
     return result
 
 
-def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The results after the epochs in `history`: the last one's, sums, plans and settings."""
+def summary(
+    trainer: Trainer, history: list[dict[str, Any]], energy: EnergyTable | None = None
+) -> dict[str, Any]:
+    """The results after the epochs in `history`: the last one's, sums, plans and settings.
+
+    A pulsed array's have the energy of its events, too.
+    """
     sums = ("saturations", "pulses", "clips", "coincidences", "bounded", "cell_writes")
-    return {
+    result: dict[str, Any] = {
         "test_accuracy": history[-1]["test_accuracy"],
         "train_loss": history[-1]["train_loss"],
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
         **{
-            table: {name: sum(epoch[table][name] for epoch in history) for name in history[0][table]}
+            table: {
+                name: sum(epoch[table][name] for epoch in history) for name in history[0][table]
+            }
             for table in ("reads", "events")
         },
         "cost": asdict(trainer.cost),
@@ -300,6 +308,25 @@ def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
         "settings": trainer.settings.as_dict(),
         "history": history,
     }
+    return result | energy_of(result, trainer.settings, energy or EnergyTable())
+
+
+def energy_of(
+    result: Mapping[str, Any], settings: TrainingSettings, table: EnergyTable
+) -> dict[str, Any]:
+    """`training_energy` of a result with `settings`; empty for weights that are in no array."""
+    if settings.array != "pulsed" or "events" not in result:
+        return {}
+    images = [epoch["images"] for epoch in result["history"]]
+    return training_energy(
+        Events(**result["events"]),
+        table,
+        settings.parameters,
+        settings.reads,
+        result["cost"]["memory"],
+        sum(images),
+        sum(-(-count // settings.batch) for count in images),
+    )
 
 
 def capture(

@@ -130,8 +130,8 @@ class TrainingSettings:
             raise TrainingError(f"update = {self.update} goes with array = pulsed")
         if self.array == "ideal" and self.reads.mode != "ideal":
             raise TrainingError(
-                f"reads mode = {self.reads.mode} goes with array = pulsed: weights in float have no "
-                "lines to drive"
+                f"reads mode = {self.reads.mode} goes with array = pulsed: weights in float have "
+                "no lines to drive"
             )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:
