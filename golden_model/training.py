@@ -147,8 +147,7 @@ class Trainer:
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
-        self._begin_reads(TRAINING, epoch, seed)
-        loss = self.network.backpropagate(images, labels)
+        loss = self.backpropagate(images, labels, seed, epoch)
         rate = self.settings.learning_rate_in(epoch)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}: {self._remedy()}")
@@ -170,6 +169,11 @@ class Trainer:
         self.events += self._batch_events(len(labels))
         self._count_reads()
         return loss
+
+    def backpropagate(self, images: Array, labels: Labels, seed: int = 0, epoch: int = 1) -> float:
+        """Forward and backward through the network only; arguments are those of `step`."""
+        self._begin_reads(TRAINING, epoch, seed)
+        return self.network.backpropagate(images, labels)
 
     def accuracy(self, images: Array, labels: Labels, epoch: int) -> float:
         """Fraction of `images` that the network tells right after `epoch`; no events counted."""
