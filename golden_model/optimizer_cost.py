@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 from golden_model.arrays import RANK_SEQUENTIAL, RANK_SUM
+from golden_model.low_rank import sum_is_smaller
 from golden_model.optimizers import LayerPlan
 from golden_model.sbpca import blocks
 
@@ -46,7 +47,8 @@ def batch_cost(
     * sgd keeps nothing: each sample's outer product goes to the array;
     * sbpca and sbe keep X, Delta and t;
     * svd keeps the gradient, of which k outer products are written;
-    * lrt keeps the factors of rank k and those of a block's samples.
+    * lrt keeps the factors of rank k and those of a block's samples, or their sum where that is
+      smaller (`low_rank.sum_is_smaller`).
 
     A rank-sum update sums outer products into an m x n change and writes it cell by cell.
     """
@@ -67,9 +69,10 @@ def batch_cost(
             products = samples * m * n + svd(m, n)
             cost = BatchCost(m * n, products, k, 0, 2 * streamed + 2 * m * n)
         case "lrt" | "lrt-unbiased":
-            held = (k + max(sizes)) * (m + n) + k
-            products = sum(lrt_block(m, n, k, size) for size in sizes) + k * m
-            cost = BatchCost(held, products, k, 0, 2 * streamed + 2 * held * len(sizes))
+            reduced = optimizer == "lrt-unbiased"
+            products = sum(lrt_block(m, n, k, size, reduced=reduced) for size in sizes) + k * m
+            held = [lrt_memory(m, n, k, size) for size in sizes]
+            cost = BatchCost(max(held), products, k, 0, 2 * streamed + 2 * sum(held))
         case _:
             raise ValueError(f"unknown optimiser {optimizer!r}")
     return rank_sum(cost, m, n) if update == RANK_SUM else cost
@@ -100,20 +103,35 @@ def sbpca_block(m: int, n: int, k: int, samples: int) -> int:
     return 2 * k * (m + n) * samples + (k + k * k) * (m + n) + k * m
 
 
-def lrt_block(m: int, n: int, k: int, samples: int) -> int:
-    """Multiply-accumulates of LRT for a block: two orthogonalisations, a small SVD, two rotations.
+def lrt_memory(m: int, n: int, k: int, samples: int) -> int:
+    """Numbers that LRT keeps for a block: its columns with the factors', or the sum of both."""
+    if sum_is_smaller(m, n, k, samples):
+        return max(m * n, k * (m + n + 1))
+    return (k + samples) * (m + n) + k
 
-    Counted at the full rank k, which the factors reach with the first k samples of a batch.
+
+def lrt_block(m: int, n: int, k: int, samples: int, *, reduced: bool = False) -> int:
+    """Multiply-accumulates of LRT for a block, counted as if it began with factors of rank k.
+
+    The sum's products and its SVD; or, where the sum is not formed, two orthogonalisations, a small
+    SVD and two rotations. `reduced` is unbiased: the singular vectors are multiplied by the
+    reduction's columns, whose own making is not counted.
     """
     columns = k + samples
-    rows_m, rows_n = min(m, columns), min(n, columns)
+    direct = sum_is_smaller(m, n, k, samples)
+    rows_m, rows_n = (m, n) if direct else (columns, columns)
+    values = min(rows_m, rows_n)
+    count = svd(rows_m, rows_n) + k * rows_m
+    if reduced and k < values:
+        count += values * k * (rows_m + rows_n)
+    if direct:
+        return count + columns * m * n
     return (
-        gram_schmidt(m, columns)
+        count
+        + gram_schmidt(m, columns)
         + gram_schmidt(n, columns)
-        + rows_m * columns * rows_n
-        + svd(rows_m, rows_n)
-        + k * (m * rows_m + n * rows_n)
-        + k * m
+        + columns**3
+        + k * columns * (m + n)
     )
 
 
