@@ -81,11 +81,11 @@ class EnergyTable:
         "4 mW of 8 x 128 DACs of one bit for a cycle of 100 ns (ISAAC, see read_cell)",
     )
     adc_step: float = _cost(
-        6.1e-3,
+        6.5e-3,
         "pJ a conversion, times 2^adc_bits",
-        "2 mW of an 8-bit ADC at 1.28 GS/s (ISAAC, see read_cell, after Kull et al. 2013, ISSCC); "
-        "the best Walden figures of merit that surveys list are 2 to 10 fJ a step (van Elzakker et "
-        "al. 2008: 4.4; Harpe et al. 2013: 2.2)",
+        "16 mW of 8 ADCs of 8 bits at 1.2 GS/s (ISAAC, see read_cell, after Kull et al. 2013, "
+        "ISSCC); the best Walden figures of merit that surveys list are 2 to 10 fJ a step (van "
+        "Elzakker et al. 2008: 4.4; Harpe et al. 2013: 2.2)",
     )
     multiply_32: float = _cost(
         3.1,

@@ -94,7 +94,7 @@ def test_the_published_energies_of_narrow_arithmetic_are_met():
 
 def test_isaacs_converters_are_what_its_powers_and_rates_say():
     table = EnergyTable()
-    assert table.adc_step * 2**8 == pytest.approx(2e-3 / 1.28e9 * 1e12, rel=0.01)
+    assert table.adc_step * 2**8 == pytest.approx(16e-3 / 8 / 1.2e9 * 1e12, rel=0.01)
     assert table.dac_bit == pytest.approx(4e-3 / (8 * 128) * 100e-9 * 1e12, rel=0.01)
     assert table.read_cell == pytest.approx(0.3e-3 * 100e-9 / 128**2 * 1e12, rel=0.02)
 
