@@ -23,6 +23,7 @@ from golden_model.datasets import Dataset
 from golden_model.energy import EnergyTable, training_energy
 from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
+from golden_model.images import Images
 from golden_model.layer_reads import ReadCounters
 from golden_model.layers import Array
 from golden_model.optimizer_cost import BatchCost, batch_cost
@@ -175,7 +176,7 @@ class Trainer:
         self._begin_reads(TRAINING, epoch, seed)
         return self.network.backpropagate(images, labels)
 
-    def accuracy(self, images: Array, labels: Labels, epoch: int) -> float:
+    def accuracy(self, images: Array | Images, labels: Labels, epoch: int) -> float:
         """Fraction of `images` that the network tells right after `epoch`; no events counted."""
         self._begin_reads(TESTING, epoch, 0)
         result = self.network.accuracy(images, labels)
