@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from golden_model.arrays import CELLS, IDEAL
+from golden_model.devices import LAWS, DeviceError
 from golden_model.parameters import ParameterError
 from golden_model.setting_names import flatten, with_values
 from golden_model.training_settings import TrainingError, TrainingSettings
@@ -45,7 +47,21 @@ UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
         )
         for optimizer in ("lrt", "lrt-unbiased")
     ),
-    ({"device.law": "ideal"}, ("device.asymmetry", "device.variation")),
+    (
+        {"device.law": "ideal"},
+        tuple(
+            f"device.{name}"
+            for name in ("asymmetry", "variation", "rounding", "drift", "reference")
+        ),
+    ),
+    *(({"device.law": law}, ("device.linear",)) for law in (IDEAL, *LAWS) if law != "linear-step"),
+    *(
+        ({"device.law": law}, ("device.exponential",))
+        for law in (IDEAL, *LAWS)
+        if law != "exponential-step"
+    ),
+    ({"device.cell": "single"}, ("device.refresh",)),
+    *(({"device.cell": cell}, ("device.reference",)) for cell in CELLS if cell != "single"),
     ({"optimizer": "sbe"}, ("rank", "layer_ranks", "block")),
     *(({"schedule": schedule}, ("decay", "decay_epochs")) for schedule in ("constant", "cosine")),
 )
@@ -86,7 +102,7 @@ class Sweep:
             raise ComparisonError(f"{path} is not valid TOML: {error}") from error
         try:
             return _sweep(table)
-        except (ComparisonError, TrainingError, ParameterError) as error:
+        except (ComparisonError, DeviceError, TrainingError, ParameterError) as error:
             raise ComparisonError(f"{path}: {error}") from error
 
     def with_axes(self, axes: Axes) -> Sweep:
@@ -110,7 +126,7 @@ class Sweep:
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
             return with_values(self.base, values)
-        except (TrainingError, ParameterError) as error:
+        except (DeviceError, TrainingError, ParameterError) as error:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""
             raise ComparisonError(f"{error} (in {where}{combination})") from error

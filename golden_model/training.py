@@ -95,6 +95,15 @@ class Trainer:
         costs = [batch_cost(settings.optimizer, plan, settings.batch) for plan in self.plans]
         return sum(costs[1:], costs[0])
 
+    def writes(self) -> dict[str, float]:
+        """How often the devices of all layers have been written: the worst of them and the mean."""
+        writes = [array.writes for array in self.arrays]
+        devices = sum(layer.devices for layer in writes)
+        return {
+            "writes_worst": max(layer.worst for layer in writes),
+            "writes_mean": sum(layer.total for layer in writes) / max(devices, 1),
+        }
+
     def _optimizer(self) -> Optimizer:
         settings, plans = self.settings, self.plans
         match settings.optimizer:
@@ -225,6 +234,7 @@ def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
+        **{name: history[-1][name] for name in ("writes_worst", "writes_mean")},
         "cost": asdict(trainer.cost),
         "layers": [asdict(plan) for plan in trainer.plans],
         "settings": trainer.settings.as_dict(),
@@ -294,6 +304,7 @@ def _epoch(
         "images_per_second": images / seconds,
         "saturations": trainer.optimizer.saturations - saturations,
         **asdict(trainer.counters),
+        **trainer.writes(),
     }
 
 
