@@ -23,6 +23,8 @@ NAMES = {
     "cost.outer_products": "outer products a batch",
     "cost.cell_writes": "cells written one by one a batch",
     "bounded": "steps lost at bounds",
+    "writes_worst": "writes of the worst device",
+    "writes_mean": "writes of a device, mean",
     "clips": "duties clipped",
     "saturations": "words saturated",
 }

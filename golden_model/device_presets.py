@@ -7,8 +7,9 @@ its nominal step `dw_min`, so `states` = (w_max - w_min) / dw_min + 1.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from golden_model import neurosim
@@ -136,3 +137,33 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }
 """Presets by name."""
+
+
+def table() -> str:
+    """The presets and their sources in Markdown, as docs/devices.md has them."""
+    rows = ["| `--device` | device | settings |", "|---|---|---|"]
+    for name, preset in PRESETS.items():
+        rows.append(f"| `{name}` | {preset.summary} | {', '.join(_leaves('', preset.settings))} |")
+    sources = [
+        textwrap.fill(f"`{name}`: {preset.source}. Assumed: {preset.assumed}.", 100)
+        for name, preset in PRESETS.items()
+    ]
+    return "\n".join(rows) + "\n\n" + "\n\n".join(sources) + "\n"
+
+
+def _leaves(prefix: str, settings: Mapping[str, Any]) -> list[str]:
+    """`settings` as NAME=VALUE with dotted names, those of dataclasses that are not default."""
+    found = []
+    for name, value in settings.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            default = type(value)()
+            changed = {
+                field.name: getattr(value, field.name)
+                for field in fields(value)
+                if getattr(value, field.name) != getattr(default, field.name)
+            }
+            found += _leaves(f"{prefix}{name}.", changed)
+        else:
+            text = f"{value:.6g}" if isinstance(value, float) else f"{value}"
+            found.append(f"`{prefix}{name}={text}`")
+    return found

@@ -50,6 +50,12 @@ class Law(Protocol):
         """
         ...
 
+    def sizes(
+        self, conductance: Conductance, cells: Cells
+    ) -> tuple[float | Conductance, float | Conductance]:
+        """How far a pulse up and a pulse down move devices at `conductance`, bounds aside."""
+        ...
+
 
 @dataclass(frozen=True)
 class ConstantStep:
@@ -59,6 +65,12 @@ class ConstantStep:
         """See `Law`."""
         moved = conductance + np.where(steps > 0, cells.up, cells.down) * steps
         return np.clip(moved, cells.low, cells.high).astype(np.float32)
+
+    def sizes(
+        self, conductance: Conductance, cells: Cells
+    ) -> tuple[float | Conductance, float | Conductance]:
+        """See `Law`."""
+        return cells.up, cells.down
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,13 @@ class LinearStep:
         moved = np.where(steps > 0, upward, downward)
         result = np.where(steps == 0, conductance, moved * span + cells.low)
         return np.clip(result, cells.low, cells.high).astype(np.float32)
+
+    def sizes(
+        self, conductance: Conductance, cells: Cells
+    ) -> tuple[float | Conductance, float | Conductance]:
+        """See `Law`."""
+        v = _relative(conductance, cells)
+        return cells.up * (1 - self.slope_up * v), cells.down * (1 + self.slope_down * v)
 
 
 @dataclass(frozen=True)
@@ -130,18 +149,29 @@ class ExponentialStep:
 
     def pulsed(self, conductance: Conductance, steps: Conductance, cells: Cells) -> Conductance:
         """See `Law`. No closed form: as many rounds as the most pulses of a cell."""
-        middle = np.add(cells.high, cells.low) / 2
-        half = np.subtract(cells.high, cells.low) / 2
         moved = conductance.astype(np.float64)
         upward, left = steps > 0, np.abs(steps)
         for pulse in range(int(left.max(initial=0))):
-            z = self.stretch * (moved - middle) / half + self.shift
-            rise = np.multiply(cells.up, 1 - self.scale_up * np.exp(self.rate_up * z))
-            fall = np.multiply(cells.down, 1 - self.scale_down * np.exp(-self.rate_down * z))
-            step = np.where(upward, np.maximum(rise, 0), -np.maximum(fall, 0))
-            moved += np.where(pulse < left, step, 0)
+            rise, fall = self.sizes(moved, cells)
+            moved += np.where(pulse < left, np.where(upward, rise, np.negative(fall)), 0)
             np.clip(moved, cells.low, cells.high, out=moved)
         return moved.astype(np.float32)
+
+    def sizes(
+        self, conductance: Conductance, cells: Cells
+    ) -> tuple[float | Conductance, float | Conductance]:
+        """See `Law`."""
+        z = self.stretch * _relative(conductance, cells) + self.shift
+        rise = cells.up * np.maximum(1 - self.scale_up * np.exp(self.rate_up * z), 0)
+        fall = cells.down * np.maximum(1 - self.scale_down * np.exp(-self.rate_down * z), 0)
+        return rise, fall
+
+
+def _relative(conductance: Conductance, cells: Cells) -> Conductance:
+    """Where `conductance` is in the range: -1 at the lowest, 1 at the highest."""
+    middle, half = np.add(cells.high, cells.low) / 2, np.subtract(cells.high, cells.low) / 2
+    relative: Conductance = (conductance - middle) / half
+    return relative
 
 
 def _approach(
@@ -189,12 +219,11 @@ def symmetry_point(law: Law, cells: Cells, shape: tuple[int, ...]) -> Conductanc
     to less than a hundredth of a step.
     """
     low, high = (np.array(np.broadcast_to(b, shape), np.float32) for b in (cells.low, cells.high))
-    one = np.ones(shape, np.float32)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        balance = law.pulsed(middle, one, cells) + law.pulsed(middle, -one, cells) - 2 * middle
-        np.copyto(low, middle, where=balance >= 0)
-        np.copyto(high, middle, where=balance <= 0)
+        rise, fall = law.sizes(middle, cells)
+        np.copyto(low, middle, where=np.greater_equal(rise, fall))
+        np.copyto(high, middle, where=np.less_equal(rise, fall))
     return (low + high) / 2
 
 

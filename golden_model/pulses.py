@@ -43,7 +43,7 @@ MASK_ROUNDS = 4
 _CHUNK = 1 << 22
 """Pulses held at once when counting, a bound on memory."""
 
-CHUNK_CELLS = 1 << 20
+CHUNK_CELLS = 1 << 18
 """Most cells whose steps are counted at once, a bound on memory; at least one tile's."""
 
 
@@ -352,8 +352,10 @@ class UpdatePulses:
             column_pulses = (column_fires * column_polarity).reshape(
                 last - first, -1, columns.shape[-1]
             )
-            row_counts = np.count_nonzero(row_pulses, axis=2)
-            column_counts = np.count_nonzero(column_pulses, axis=2)
+            row_counts, column_counts = (
+                np.einsum("tsl,tsl->ts", pulses, pulses).astype(np.int64)  # squares of -1, 0, 1
+                for pulses in (row_pulses, column_pulses)
+            )
             driven = int(row_counts.sum()) + int(column_counts.sum())
         steps: Steps = np.matmul(row_pulses.transpose(0, 2, 1), column_pulses, dtype=np.float32)
         # Every line that fires in a slot meets all that fire across it: the one sum over cells

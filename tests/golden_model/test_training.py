@@ -30,6 +30,7 @@ ARITHMETICS = [
     {"arithmetic": "fixed"},
     {"arithmetic": "fixed", "array": "pulsed"},
 ]
+DEVICES = [{"array": "pulsed", "device": Device.preset(name)} for name in ("rram", "pcm", "ecram")]
 
 
 def timeless(result):
@@ -60,7 +61,7 @@ def test_the_cnn_learns_digits_with_the_accelerators_words():
     assert result["test_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("settings", ARITHMETICS)
+@pytest.mark.parametrize("settings", ARITHMETICS + DEVICES)
 def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     run = replace(MLP, **settings, epochs=3, batch=24)
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
@@ -72,6 +73,26 @@ def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     assert arrays.keys() == resumed.keys()
     for name, array in arrays.items():
         assert np.array_equal(array, resumed[name]), name
+
+
+def test_writes_add_up_over_the_training_and_the_worst_cell_is_of_any_layer():
+    run = replace(MLP, array="pulsed", epochs=2)
+    trainer = Trainer(run, DIGITS.shape, DIGITS.classes)
+    programmed = trainer.writes()
+    devices = sum(array.writes.devices for array in trainer.arrays)
+    result = train(run, DIGITS)
+    first, second = result["history"]
+    assert 0 < programmed["writes_worst"] < first["writes_worst"] <= second["writes_worst"]
+    writes = (result["writes_mean"] - programmed["writes_mean"]) * devices
+    assert writes == pytest.approx(result["coincidences"])
+    assert {name: result[name] for name in programmed} == {
+        name: second[name] for name in programmed
+    }
+
+
+def test_float_weights_are_not_written():
+    result = train(replace(MLP, arithmetic="float"), DIGITS)
+    assert (result["writes_worst"], result["writes_mean"]) == (0, 0)
 
 
 @pytest.mark.parametrize("settings", ARITHMETICS)
