@@ -61,7 +61,7 @@ class WeightArray(Protocol):
 
     @property
     def writes(self) -> Writes:
-        """How often the devices have been written, since they were made."""
+        """How often the devices have been written since the training began."""
         ...
 
     def state(self) -> dict[str, Array]:

@@ -83,7 +83,8 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class Writes:
-    """How often the devices of the weights have been written, by pulses and by programming."""
+    """How often the devices of the weights have been written since they were programmed: by pulses
+    and by refreshes."""
 
     worst: int
     """Writes of the device with the most of them."""

@@ -46,7 +46,7 @@ class DeviceArray:
         self._written = np.zeros(shape, np.int32) if drift.active else None
         self._deviation = np.zeros(shape, np.float32) if write else None
         self.writes: Counts = np.zeros(shape, np.int32)
-        """Pulses and programming that each cell has taken."""
+        """Pulses, resets and programming after them that each cell has taken."""
 
     @property
     def lowest(self) -> float | Conductance:
@@ -96,17 +96,18 @@ class DeviceArray:
     ) -> None:
         """Write `target` to the cells of `tiles`, without error within their bounds.
 
-        A cell counts as many writes as nominal steps it moves, rounded up. With `reset` only the
-        cells that are true are written, from their lowest conductance, after a reset that counts
-        one write.
+        Without `reset` that is where a training begins, and does not count as writes. With it only
+        the cells that are true are written: a reset to the lowest conductance, which counts as
+        one, and as many more as nominal steps from there, rounded up.
         """
         population = self._population.part(tiles)
         written = population.programmed(target)
-        start = self._present(tiles) if reset is None else population.cells.low
-        counts = np.ceil(np.abs(written - start)).astype(np.int32)
-        chosen = np.ones(written.shape, bool) if reset is None else reset
-        self.writes[tiles] += np.where(chosen, counts + (reset is not None), 0).astype(np.int32)
-        self._put(tiles, written, chosen, random)
+        if reset is None:
+            self._put(tiles, written, np.ones(written.shape, bool), random)
+            return
+        counts = 1 + np.ceil(written - population.cells.low).astype(np.int32)
+        self.writes[tiles] += np.where(reset, counts, 0)
+        self._put(tiles, written, reset, random)
 
     def _put(
         self,

@@ -30,7 +30,7 @@ class WeightCells(Protocol):
 
     @property
     def writes(self) -> list[Counts]:
-        """Writes of the cells, an array for each device of a weight."""
+        """Pulses and refreshes that the cells have taken, an array for each device of a weight."""
         ...
 
     def read(self, tiles: slice) -> Conductance:
@@ -45,7 +45,10 @@ class WeightCells(Protocol):
         ...
 
     def program(self, tiles: slice, readings: Conductance, random: np.random.Generator) -> None:
-        """Write `tiles` such that they read `readings`, whole numbers, as nearly as they can."""
+        """Write `tiles` such that they read `readings`, whole numbers, as nearly as they can.
+
+        A training begins there: it does not count as writes.
+        """
         ...
 
     def end_update(self, parts: list[slice], random: np.random.Generator) -> None:
@@ -97,9 +100,7 @@ class IdealCells:
 
     def program(self, tiles: slice, readings: Conductance, random: np.random.Generator) -> None:
         """See `WeightCells`."""
-        target = np.clip(readings, 0, self.readings).astype(np.float32)
-        self._writes[tiles] += np.abs(target - self.conductance[tiles]).astype(np.int32)
-        self.conductance[tiles] = target
+        self.conductance[tiles] = np.clip(readings, 0, self.readings)
 
     def end_update(self, parts: list[slice], random: np.random.Generator) -> None:
         """See `WeightCells`."""

@@ -131,8 +131,8 @@ def test_published_devices_descend(name):
     factors, weights = word_factors(), layer()
     array = PulsedArray(PARAMETERS, weights, Device.preset(name))
     before = weights.weights.copy()
-    for seed in range(20):
-        array.descend(factors, 0.01, seed)
+    for seed in range(60):
+        array.descend(factors, 0.05, seed)
     change, expected = weights.weights - before, -factors.gradient()
     cosine = np.vdot(change, expected) / np.linalg.norm(change) / np.linalg.norm(expected)
     assert cosine > 0.2
