@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from golden_model.arrays import CELLS, IDEAL
+from golden_model.arrays import CELLS, IDEAL, Device
+from golden_model.device_presets import PRESETS
 from golden_model.devices import LAWS, DeviceError
 from golden_model.parameters import ParameterError
 from golden_model.setting_names import flatten, with_values
@@ -200,8 +201,29 @@ def is_word(value: object) -> bool:
 
 
 def label(run: Mapping[str, Any], names: Iterable[str]) -> str:
-    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`."""
-    return ", ".join(_words(name, run[name]) for name in names if run.get(name) is not None)
+    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`.
+
+    Where several settings of devices are named, a published device goes by its own name.
+    """
+    names = [name for name in names if run.get(name) is not None]
+    devices = [name for name in names if name.startswith("device.")]
+    preset = _published_device(run) if len(devices) > 1 else None
+    if preset is None:
+        return ", ".join(_words(name, run[name]) for name in names)
+    return ", ".join(
+        preset if name == devices[0] else _words(name, run[name])
+        for name in names
+        if name not in devices[1:]
+    )
+
+
+def _published_device(run: Mapping[str, Any]) -> str | None:
+    """The preset that the devices of relevant settings `run` are of."""
+    for name in PRESETS:
+        leaves = _leaves(Device.preset(name))
+        if all(run.get(f"device.{field}", value) == value for field, value in leaves.items()):
+            return name
+    return None
 
 
 def _words(name: str, value: Any) -> str:

@@ -149,6 +149,16 @@ def test_published_devices_are_an_axis(sweep_file):
     ]
 
 
+def test_published_devices_go_by_their_names():
+    axes = {"array": ["pulsed"], "device": ["pcm", "ecram"], "rank": [1, 2]}
+    changed = {"array": ["pulsed"], "device": ["fefet"], "device.law": ["soft-bounds"]}
+    runs = [relevant(run) for run in Sweep(BASE, [axes, changed], [0]).runs()]
+    names = varied(runs)
+    labels = [label(run, names) for run in runs]
+    assert labels[:4] == ["pcm, rank 1", "pcm, rank 2", "ecram, rank 1", "ecram, rank 2"]
+    assert labels[4].startswith("soft-bounds, ")
+
+
 def test_an_unknown_device_is_named(sweep_file):
     sweep = Sweep.from_toml(sweep_file('[[group]]\narray = "pulsed"\ndevice = ["flash"]'))
     with pytest.raises(ComparisonError, match="unknown device preset 'flash'"):
