@@ -103,8 +103,9 @@ PRESETS: Mapping[str, Preset] = {
         "Jerry et al. 2017 (IEDM), as benchmarked by NeuroSim (MLP+NeuroSim 3.0 manual, table II): "
         "32 conductance states, nonlinearities 1.75 up and 1.46 down, cycle-to-cycle deviation "
         "below 0.5 % of the range",
-        "The deviation is 0.5 %; devices are alike; the identical pulses of the drivers stand for "
-        "the paper's growing ones; the on/off ratio of 45 cancels in the reference",
+        "The deviation is 0.5 %; devices are alike; the drivers' equal pulses stand for ones of "
+        "varying voltage, of which the manual gives averages; the on/off ratio of 45 cancels in "
+        "the reference",
     ),
     "ecram": Preset(
         "lithium electrochemical memory, about 1000 nearly linear steps",
