@@ -175,15 +175,17 @@ class Refresh:
     `DeviceError` for a value out of range.
     """
 
-    period: int = 1
-    """Updates from one refresh to the next; 0 for none."""
+    period: int | None = None
+    """Updates from one refresh to the next; 0 for none, None for 1 with one-sided pairs, which
+    cannot do without, and for none with others."""
     upper: float = 0.75
     """The larger conductance of the pair is above this share of the range, and"""
     lower: float = 0.25
     """the smaller one above this, so that a refresh gains something."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.period, bool) or not isinstance(self.period, int) or self.period < 0:
+        whole = isinstance(self.period, int) and not isinstance(self.period, bool)
+        if self.period is not None and not (whole and self.period >= 0):
             raise DeviceError(
                 f"Refresh: period = {self.period!r} must be an integer of at least 0 updates"
             )
@@ -213,6 +215,7 @@ class PairedCells:
         self._plus, self._minus = plus, minus
         self._top = top
         self._refresh = refresh
+        self._period = int(one_sided) if refresh.period is None else refresh.period
         self._one_sided = one_sided
         self._updates = 0
 
@@ -253,7 +256,7 @@ class PairedCells:
         self._plus.pass_time()
         self._minus.pass_time()
         self._updates += 1
-        if self._refresh.period and self._updates % self._refresh.period == 0:
+        if self._period and self._updates % self._period == 0:
             for tiles in parts:
                 self._renew(tiles, random)
 

@@ -139,6 +139,35 @@ def test_no_refresh_below_the_thresholds_or_before_its_time(refresh):
     assert np.all(cells.read(ALL) == 2)
 
 
+def risen(cell, **refresh):
+    """Pairs both of whose conductances are above 0.75 of the range, by asymmetric steps if need be."""
+    device = Device(
+        41, law="constant-step", cell=cell, asymmetry=0.5, refresh=Refresh(**refresh)
+    )  # fmt: skip
+    cells, every = device.cells(SHAPE, 0), np.ones(SHAPE, np.float32)
+    for _ in range(24):
+        for step in (1, -1):
+            cells.pulse(ALL, step * every, random())
+    return cells
+
+
+@pytest.mark.parametrize(("cell", "refreshed"), [("pair", False), ("one-sided-pair", True)])
+def test_unless_told_otherwise_one_sided_pairs_are_refreshed_and_others_not(cell, refreshed):
+    cells = risen(cell)
+    before = cells.writes[0].max()
+    cells.end_update([ALL], random())
+    assert (cells.writes[0].max() > before) == refreshed
+
+
+def test_pairs_that_move_both_ways_are_written_around_the_middle():
+    cells = risen("pair", period=1)
+    before = cells.read(ALL)
+    cells.end_update([ALL], random())
+    state = cells.state()
+    assert np.allclose(cells.read(ALL), before, atol=1e-4)
+    assert np.allclose(state["plus.conductance"] + state["minus.conductance"], 40, atol=1.1)
+
+
 def test_the_period_of_the_refresh_is_in_updates():
     cells = saturated(Refresh(period=3))
     writes = []
