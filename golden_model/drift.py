@@ -3,10 +3,10 @@
     g(t) = rest + (g - rest) * ((t + start) / start)**-exponent * exp(-t / lifetime)
 
 with g the conductance that the last write left, t the time since, and `exponent` a number of the
-device's own. The power law is that of phase-change memory (Joshi et al. 2020, Nature Communications 11, 2473;
-Oh et al. 2019, whose model aihwkit has), the exponential that of a leak. Time passes by a stated
-interval an update. A write takes the conductance as it has become, moves it, and starts t anew, as
-aihwkit's drift does.
+device's own. The power law is that of phase-change memory (Joshi et al. 2020, Nature Communications
+11, 2473; Oh et al. 2019, whose model aihwkit has), the exponential that of a leak. Time passes by a
+stated interval an update. A write takes the conductance as it has become, moves it, and starts t
+anew, as aihwkit's drift does.
 """
 
 from __future__ import annotations
