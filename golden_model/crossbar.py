@@ -174,6 +174,30 @@ class Crossbar:
             strip -= lowest
             weights[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
 
+    @property
+    def signed_cells(self) -> tuple[NDArray[np.float32], float]:
+        """What a read senses: each cell against its reference, m x n, and what weight a unit is.
+
+        A unit is a step of a pair or against a device's own reference, and half a step against the
+        middle of the range. From -`largest_cell` to `largest_cell`, and whole numbers, for ideal
+        devices.
+        """
+        cells = np.empty(self._shape, np.float32)
+        for tiles, inputs in self._strips():
+            readings = self._cells.read(tiles).transpose(0, 2, 1)
+            strip = readings.reshape(-1, readings.shape[2])
+            cells[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
+        if self._cells.centred:
+            return cells, self._reading
+        cells *= 2
+        cells -= self.largest_cell
+        return cells, self._reading / 2
+
+    @property
+    def largest_cell(self) -> int:
+        """Largest difference of an ideal device to its reference, in units of `signed_cells`."""
+        return self._states - 1
+
     def _strips(self) -> Iterator[tuple[slice, slice]]:
         """The tiles of each tile row, with the inputs whose weights they hold."""
         n, rows = self._shape[1], self._tile_shape[0]
@@ -199,15 +223,18 @@ class Crossbar:
         random = np.random.default_rng([seed, _PROGRAMMING])
         lowest = 0.0 if self._cells.centred else self._weight_range
         idle = 0 if self._cells.centred else self._states // 2
-        rows, columns = self._tile_shape
         limit = self._cells.readings
         for tiles, inputs in self._strips():
-            strip = np.full((self._tile_columns * columns, rows), idle, dtype=np.float32)
             readings = np.rint((weights[:, inputs] + lowest) / self._reading)
-            strip[: self._shape[0], : readings.shape[1]] = np.clip(readings, -limit, limit)
-            self._cells.program(
-                tiles, strip.reshape(self._tile_columns, columns, rows).transpose(0, 2, 1), random
-            )
+            strip = self._strip(np.clip(readings, -limit, limit), idle)
+            self._cells.program(tiles, strip, random)
+
+    def _strip(self, values: NDArray[np.floating], idle: float) -> NDArray[np.float32]:
+        """`values` (m x inputs of a tile row) in the shape of its tiles, `idle` in other cells."""
+        rows, columns = self._tile_shape
+        strip = np.full((self._tile_columns * columns, rows), idle, dtype=np.float32)
+        strip[: self._shape[0], : values.shape[1]] = values
+        return strip.reshape(self._tile_columns, columns, rows).transpose(0, 2, 1)
 
     def tile(self, tile_row: int, tile_column: int) -> CrossbarTile:
         """The tile that `tile_row` and `tile_column` of the drivers select.
@@ -265,10 +292,26 @@ class Crossbar:
             driven += part.pulses
             coincidences += part.coincidences
             bounded += self._cells.pulse(part.tiles, part.steps, random)
+        self._end_update(seed)
+        return UpdateReport(slots, clips, driven, coincidences, bounded)
+
+    def step(self, steps: NDArray[np.float32], seed: int) -> int:
+        """Move each cell by its number of `steps` (m x n), one cell at a time.
+
+        `seed` draws the noise of the devices. Returns how many steps moved nothing, because the
+        device was at its bound.
+        """
+        random, bounded = np.random.default_rng([seed, _RANKS]), 0
+        for tiles, inputs in self._strips():
+            part = self._strip(steps[:, inputs], 0)
+            bounded += self._cells.pulse(tiles, part, random)
+        self._end_update(seed)
+        return bounded
+
+    def _end_update(self, seed: int) -> None:
         tiles = self._tile_rows * self._tile_columns
         most = max(1, CHUNK_CELLS // (self._tile_shape[0] * self._tile_shape[1]))
         self._cells.end_update(parts(tiles, most), np.random.default_rng([seed, _REFRESH]))
-        return UpdateReport(slots, clips, driven, coincidences, bounded)
 
     def state(self) -> Arrays:
         """What training changes as named arrays, for a checkpoint."""

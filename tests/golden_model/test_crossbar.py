@@ -255,3 +255,26 @@ def test_weights_and_factors_of_another_shape_are_refused():
             scrambled=True,
             seed=0,
         )
+
+
+@pytest.mark.parametrize("cell", [None, "single", "pair", "one-sided-pair"])
+@pytest.mark.parametrize("reference", ["middle", "symmetry"])
+def test_reads_sense_the_cells_that_make_the_weights(cell, reference):
+    device = Device(64, law="soft-bounds", cell=cell or "single", reference=reference)
+    cells = None if cell is None else partial(device.cells, seed=0)
+    crossbar = Crossbar(TINY, 13, 9, 0.5, 64, cells)
+    crossbar.program(np.random.default_rng(0).uniform(-0.6, 0.6, (13, 9)))
+    signed, unit = crossbar.signed_cells
+    assert np.allclose(signed * unit, crossbar.weights, atol=1e-6)
+    assert np.abs(signed).max() <= crossbar.largest_cell + 1e-3
+
+
+@pytest.mark.parametrize("cell", ["single", "pair", "one-sided-pair"])
+def test_cells_stepped_one_by_one_change_as_by_coincidences(cell):
+    device = Device(64, law="constant-step", cell=cell)
+    crossbar = Crossbar(TINY, 13, 9, 0.5, 64, partial(device.cells, seed=0))
+    before = crossbar.weights
+    steps = np.random.default_rng(0).integers(-3, 4, (13, 9)).astype(np.float32)
+    assert crossbar.step(steps, seed=0) == 0
+    assert np.allclose(crossbar.weights - before, steps * crossbar.device_step, atol=1e-6)
+    assert crossbar.writes.total == np.abs(steps).sum() * (2 if cell == "pair" else 1)
