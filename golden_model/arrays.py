@@ -132,7 +132,8 @@ REFERENCES = ("middle", "symmetry")
 class Device:
     """The devices of a pulsed array.
 
-    Raises `DeviceError` for an unknown word and an asymmetry outside -1 to 1.
+    Raises `DeviceError` for an unknown word, an asymmetry outside -1 to 1, and a least number of
+    slots that is no power of two.
     """
 
     states: int = 1024
@@ -141,6 +142,8 @@ class Device:
     """Largest weight, in standard deviations of the layer's initial weights."""
     scrambled: bool = True
     """Pulses are scrambled low-discrepancy ones, otherwise stochastic ones."""
+    min_slots: int = 1
+    """Least slots of a phase, a power of two (SLOTS.min); the accelerator's most prevail."""
     law: str = IDEAL
     """How a pulse moves a device: `ideal`, or one of `devices.LAWS`."""
     asymmetry: float = 0.0
@@ -176,6 +179,12 @@ class Device:
                     f"device {name} = {getattr(self, name)!r} is unknown; "
                     f"choose from {', '.join(allowed)}"
                 )
+        if not (
+            isinstance(self.min_slots, int)
+            and self.min_slots > 0
+            and self.min_slots.bit_count() == 1
+        ):
+            raise DeviceError(f"device min_slots = {self.min_slots!r} must be a power of two")
         if not -1 < self.asymmetry < 1:
             raise DeviceError(f"device asymmetry = {self.asymmetry} must be between -1 and 1")
 
@@ -271,6 +280,7 @@ class PulsedArray:
         self._parameters = parameters
         self._layer = layer
         self._scrambled = device.scrambled
+        self._min_slots = device.min_slots
         self._update = update
         weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
         exact = device.law == IDEAL and device.cell == "single"
@@ -296,7 +306,7 @@ class PulsedArray:
             gradient.x,
             gradient.delta,
             [scalar.multiply(scale, steps) for scale in gradient.scale.tolist()],
-            slots_min=0,
+            slots_min=self._min_slots.bit_length() - 1,
             slots_max=self._parameters.max_slots.bit_length() - 1,
             scrambled=self._scrambled,
             seed=seed,

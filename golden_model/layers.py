@@ -19,14 +19,16 @@ so the gradient of the mean loss over the images is D^T A / images, whatever the
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from golden_model import parallel
+from golden_model.architectures import unfolded_images
 from golden_model.layer_reads import LayerReads
+from golden_model.max_pool import max_pool, max_pool_errors
 
 Array = NDArray[np.floating]
 
@@ -205,20 +207,41 @@ class Convolution(WeightLayer):
         unfold(x, self._kernel, self._padding, activations[:, :-1])
 
         def backward(errors: Array) -> Array:
-            rows = errors.reshape(-1, len(self.weights))
             if self.reads is not None:
+                rows = errors.reshape(-1, len(self.weights))
                 return self._read_back(self.reads, rows, kept, x.shape, place)
             if kept is not None:
-                kept[:] = rows
-            if self._first:
-                return np.zeros_like(x)
-            return self._fold(lambda columns: rows @ self.weights[:, columns], x.shape, x.dtype)
+                kept.reshape(errors.shape)[:] = errors
+            return np.zeros_like(x) if self._first else self._input_errors(errors, x.shape)
 
         if self.reads is not None:
             outputs = self.reads.forward(activations, place)
         else:
             outputs = activations @ self.weights.T
         return outputs.reshape(len(x), self._height, self._width, -1), backward
+
+    def _input_errors(self, errors: Array, shape: tuple[int, ...]) -> Array:
+        """Derivatives by inputs of `shape`, from those by the outputs, images x H' x W' x outputs.
+
+        They are a convolution too, of the errors with the kernel turned by half a turn: unfolded, a
+        few images at a time, which stay in cache.
+        """
+        kernel, channels = self._kernel, shape[-1]
+        weights = self.weights[:, :-1].reshape(-1, kernel, kernel, channels)[:, ::-1, ::-1]
+        turned = weights.transpose(1, 2, 0, 3).reshape(-1, channels)
+        # Zeros around the errors; or outputs at the edge that saw nothing but the inputs' zeros.
+        edge, unseeing = kernel - 1 - self._padding, max(0, self._padding - kernel + 1)
+        height, width = errors.shape[1:3]
+        errors = errors[:, unseeing : height - unseeing, unseeing : width - unseeing]
+        gradient = np.empty(shape, errors.dtype)
+        pixels = shape[1] * shape[2]
+        for images in parallel.parts(
+            len(errors), unfolded_images(pixels * len(turned) * errors.itemsize)
+        ):
+            rows = np.empty(((images.stop - images.start) * pixels, len(turned)), errors.dtype)
+            unfold(errors[images], kernel, max(0, edge), rows)
+            np.matmul(rows, turned, out=gradient[images].reshape(-1, channels))
+        return gradient
 
     def _read_back(
         self,
@@ -242,26 +265,24 @@ class Convolution(WeightLayer):
                 part = gradient[start : start + images]
                 rows = slice(start * self.positions, (start + len(part)) * self.positions)
                 inputs = reads.transposed(errors[rows], place + start)
-                part[:] = self._fold(partial(_columns, inputs), part.shape, errors.dtype)
+                part[:] = self._fold(inputs, part.shape)
         if kept is not None:
             kept[:] = errors
         return gradient
 
-    def _fold(
-        self, shares: Callable[[slice], Array], shape: tuple[int, ...], dtype: np.dtype
-    ) -> Array:
+    def _fold(self, rows: Array, shape: tuple[int, ...]) -> Array:
         """Derivatives by inputs of `shape`: each kernel position's share, added where it read.
 
-        `shares` gives samples x channels of a kernel position's inputs.
+        `rows` are those by the unfolded inputs, samples x K K C or more.
         """
         images, height, width, channels = shape
         edge = self._padding
-        gradient = np.zeros((images, height + 2 * edge, width + 2 * edge, channels), dtype)
+        gradient = np.zeros((images, height + 2 * edge, width + 2 * edge, channels), rows.dtype)
         read = (images, self._height, self._width, channels)
         start = 0
         for row in range(self._kernel):
             for column in range(self._kernel):
-                share = shares(slice(start, start + channels)).reshape(read)
+                share = rows[:, start : start + channels].reshape(read)
                 gradient[:, row : row + self._height, column : column + self._width] += share
                 start += channels
         return gradient[:, edge : edge + height, edge : edge + width]
@@ -280,35 +301,19 @@ class Convolution(WeightLayer):
         return activations
 
 
-def _columns(values: Array, columns: slice) -> Array:
-    return values[:, columns]
-
-
 class MaxPool:
     """Largest of each 2 x 2 pixels; of equals the upper, then the left one passes the error."""
+
+    def __init__(self, *, rectify: bool = False) -> None:
+        """Pooling, and ReLU after it with `rectify`: the same as two layers, in one pass."""
+        self._rectify = rectify
 
     def forward(
         self, x: Array, part: slice | None = None, *, keep: bool = True
     ) -> tuple[Array, Backward]:
-        """Images x H/2 x W/2 x channels; see `Layer`. Rows are compared first, in long runs."""
-        images, height, width, channels = x.shape
-        rows = x.reshape(images, height // 2, 2, width * channels)
-        upper = rows[:, :, 0] >= rows[:, :, 1]
-        columns = np.maximum(rows[:, :, 0], rows[:, :, 1])
-        columns = columns.reshape(images, height // 2, width // 2, 2, channels)
-        left = columns[:, :, :, 0] >= columns[:, :, :, 1]
-
-        def backward(errors: Array) -> Array:
-            split = np.empty(columns.shape, errors.dtype)
-            np.multiply(errors, left, out=split[:, :, :, 0])
-            np.subtract(errors, split[:, :, :, 0], out=split[:, :, :, 1])
-            merged = split.reshape(upper.shape)
-            gradient = np.empty(rows.shape, errors.dtype)
-            np.multiply(merged, upper, out=gradient[:, :, 0])
-            np.subtract(merged, gradient[:, :, 0], out=gradient[:, :, 1])
-            return gradient.reshape(x.shape)
-
-        return np.maximum(columns[:, :, :, 0], columns[:, :, :, 1]), backward
+        """Images x H/2 x W/2 x channels; see `Layer`."""
+        outputs, choice = max_pool(x, rectify=self._rectify)
+        return outputs, lambda errors: max_pool_errors(errors, choice)
 
 
 class AveragePool:

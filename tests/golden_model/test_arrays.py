@@ -75,6 +75,23 @@ def test_pulses_descend_on_average_by_the_rate_times_the_gradient(scrambled):
     assert counters.clips == counters.bounded == 0
 
 
+def test_an_update_takes_the_least_slots_that_are_asked_for():
+    """More slots make more pulses, not more steps."""
+    few, many = (
+        PulsedArray(PARAMETERS, layer(), Device(1 << 16, 1000.0, min_slots=slots)).descend(
+            word_factors(), 1e-4, seed=0
+        )
+        for slots in (1, 64)
+    )
+    assert many.pulses > 10 * few.pulses
+
+
+@pytest.mark.parametrize("slots", [0, 3, -4])
+def test_the_least_slots_are_a_power_of_two(slots):
+    with pytest.raises(DeviceError, match=f"min_slots = {slots} must be a power of two"):
+        Device(min_slots=slots)
+
+
 def test_a_device_at_its_bound_stays_there_and_is_counted():
     weights = layer()
     array = PulsedArray(PARAMETERS, weights, Device(4, 0.1))
