@@ -48,7 +48,8 @@ def test_every_option_reaches_the_settings(run, tmp_path):
     assert status == 0
     device = Device(
         64, 3.0, False, law="soft-bounds", asymmetry=0.1,
-        variation=Variation(steps=0.2, cycles=0.3), cell="one-sided-pair", drift=Drift(exponent=0.05),
+        variation=Variation(steps=0.2, cycles=0.3), cell="one-sided-pair",
+        drift=Drift(exponent=0.05),
     )  # fmt: skip
     assert settings["device"] == asdict(device)
     assert settings["reads"] == {
