@@ -16,7 +16,7 @@ PART_BYTES = 8 << 20
 """What the inputs and outputs of all layers may take for the images that go through at once.
 
 Larger parts spend less time in Python, smaller ones find more in cache what the layer before left:
-between 2 and 16 MiB the CNN trains about as fast, best here (docs/performance.md).
+docs/performance.md has what was measured.
 """
 
 UNFOLD_BYTES = 1 << 20
