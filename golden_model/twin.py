@@ -177,6 +177,16 @@ class TwinSpec:
         return 0 if self.law is Law.IDEAL else self.unit
 
     @property
+    def nominal_steps(self) -> tuple[int, int]:
+        """A cell's up and down without spread."""
+        if self.law is Law.IDEAL:
+            return 0, 0
+        tilt = self.draw_factors[2]
+        steps = np.array([self.nominal_step + tilt, self.nominal_step - tilt])
+        up, down = self.limited_step(steps).tolist()
+        return up, down
+
+    @property
     def step_bits(self) -> int:
         """Bits of a cell's up and of its down: up to about twice the nominal ones."""
         return 0 if self.law is Law.IDEAL else self.nominal_step.bit_length() + 1
@@ -187,7 +197,7 @@ class TwinSpec:
         return (1 << (self.shift - 1)) / self.nominal_step / self.unit
 
     @property
-    def _steps_allowed(self) -> tuple[int, int]:
+    def steps_allowed(self) -> tuple[int, int]:
         """Smallest and largest up or down that is drawn; the smallest a hundredth of nominal."""
         return max(1, round(self.nominal_step / 100)), (1 << self.step_bits) - 1
 
@@ -207,7 +217,7 @@ class TwinSpec:
 
     def limited_step(self, value: Cells) -> Cells:
         """`value` within what a drawn up or down may be."""
-        return np.clip(value, *self._steps_allowed)
+        return np.clip(value, *self.steps_allowed)
 
     def move(self, conductance: Cells, upward: NDArray[np.bool_], step: Cells) -> Cells:
         """Conductances after one pulse each, up where `upward` and down elsewhere.
@@ -248,9 +258,7 @@ class TwinArray:
         self.spec = spec
         shape = (spec.tiles, spec.rows, spec.columns)
         self.conductance: Cells = np.full(shape, spec.middle, dtype=np.int64)
-        tilt = spec.draw_factors[2]
-        nominal = np.array([spec.nominal_step + tilt, spec.nominal_step - tilt])
-        up, down = spec.limited_step(nominal).tolist() if spec.step_bits else (0, 0)
+        up, down = spec.nominal_steps
         self.up: Cells = np.full(shape, up, dtype=np.int64)
         self.down: Cells = np.full(shape, down, dtype=np.int64)
         self.stuck: NDArray[np.bool_] = np.zeros(shape, dtype=bool)
