@@ -116,7 +116,8 @@ class CrossbarTwin(wiring.Component):
 
         state = Signal(State)
         wait = Signal(range(max(WARM_UP_ROUNDS, DRAW_ROUNDS, twin_lane.LATENCY)))
-        draw_waits, drawing = Signal(), Signal()
+        draw_waits = Signal()
+        drawing = Signal()
         request = Signal(request_layout(spec))
         m.d.comb += [
             self.idle.eq((state == State.IDLE) & ~queue.waiting & ~draw_waits),

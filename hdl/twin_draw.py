@@ -39,7 +39,8 @@ class CellDraw(wiring.Component):
         size = self._scaled(m, "size", self.a, size_factor)
         tilt = self._scaled(m, "tilt", self.b, tilt_factor)
         wide = spec.step_bits + SPREAD_FRACTION_BITS
-        sizes, tilts = Signal(signed(wide)), Signal(signed(wide))
+        sizes = Signal(signed(wide))
+        tilts = Signal(signed(wide))
         m.d.sync += [sizes.eq(spec.nominal_step + size), tilts.eq(mean_tilt + tilt)]
         least, most = spec.steps_allowed
         for step, value in ((self.cell.up, sizes + tilts), (self.cell.down, sizes - tilts)):

@@ -5,6 +5,7 @@ from itertools import pairwise
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, enum, memory, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from golden_model.twin import Law, TwinSpec
 
@@ -40,6 +41,12 @@ def cell_layout(spec: TwinSpec) -> data.StructLayout:
 def lane_depth(spec: TwinSpec) -> int:
     """Cells in each lane's memory."""
     return spec.tiles * spec.rows * spec.columns // spec.cells_per_cycle
+
+
+def access_layout(spec: TwinSpec) -> data.StructLayout:
+    """An access on its way through a lane."""
+    address = bits_for(lane_depth(spec) - 1)
+    return data.StructLayout({"valid": 1, "command": Command, "upward": 1, "address": address})
 
 
 def round_shift(value: Value, bits: int) -> Value:
@@ -88,9 +95,7 @@ class CellLane(wiring.Component):
         m.d.comb += [read.addr.eq(self.address), read.en.eq(self.valid)]
 
         # What travels along: stages 1 to 5 follow the access, the cell is there from stage 2 on.
-        access = data.StructLayout(
-            {"valid": 1, "command": Command, "upward": 1, "address": len(self.address)}
-        )
+        access = access_layout(spec)
         stages = [Signal(access, name=f"access_{stage}") for stage in range(6)]
         held = [self.cell, *(Signal(layout, name=f"cell_{stage}") for stage in range(3, 6))]
         for field in ("valid", "command", "upward", "address"):

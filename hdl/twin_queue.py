@@ -70,8 +70,10 @@ class SlotQueue(wiring.Component):
         spec, layout = self._spec, slot_layout(self._spec)
         m.submodules.queue = queue = fifo.SyncFIFO(width=layout.size, depth=QUEUE_DEPTH)
 
-        arrived, slot = Signal(), Signal(layout)
-        both, outside = Signal(), Signal()
+        arrived = Signal()
+        slot = Signal(layout)
+        both = Signal()
+        outside = Signal()
         tile = self.tile_row * spec.grid_columns + self.tile_column
         m.d.sync += [
             arrived.eq(self.slot_valid),
@@ -86,7 +88,8 @@ class SlotQueue(wiring.Component):
             ),
             outside.eq((self.tile_row >= spec.grid_rows) | (self.tile_column >= spec.grid_columns)),
         ]
-        taken, checked = Signal(), Signal(layout)
+        taken = Signal()
+        checked = Signal(layout)
         m.d.sync += [
             taken.eq(arrived & slot.rows.any() & slot.columns.any() & ~both & ~outside),
             checked.eq(slot),

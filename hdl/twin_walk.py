@@ -38,35 +38,37 @@ class RowWalk(wiring.Component):
         m = Module()
         spec, lanes = self._spec, self._spec.cells_per_cycle
         groups = spec.columns // lanes
-        slot = Signal(slot_layout(spec))
-        pending, group = Signal(spec.rows), Signal(range(groups))
+        walked = Signal(slot_layout(spec))
+        pending = Signal(spec.rows)
+        group = Signal(range(groups))
         lowest = Signal(spec.rows)
         m.d.comb += [
             self.busy.eq(pending.any()),
             lowest.eq(pending & (~pending + 1)),
         ]
         with m.If(self.start):
-            m.d.sync += [slot.eq(self.slot), pending.eq(self.slot.rows), group.eq(0)]
+            m.d.sync += [walked.eq(self.slot), pending.eq(self.slot.rows), group.eq(0)]
         with m.Elif(self.busy):
             m.d.sync += group.eq(group + 1)
             with m.If(group == groups - 1):
                 m.d.sync += [group.eq(0), pending.eq(pending ^ lowest)]
 
-        row, row_group = Signal(spec.rows), Signal.like(group)
+        row = Signal(spec.rows)
+        row_group = Signal.like(group)
         number = Signal(range(spec.rows))
         for bit in range(len(number)):
             m.d.comb += number[bit].eq(Cat(row[r] for r in range(spec.rows) if r >> bit & 1).any())
         columns = data.ArrayLayout(lanes, groups)
-        fires = data.View(columns, slot.columns)[row_group]
-        negative = data.View(columns, slot.column_negative)[row_group]
-        row_negative = (row & slot.row_negative).any()
+        fires = data.View(columns, walked.columns)[row_group]
+        negative = data.View(columns, walked.column_negative)[row_group]
+        row_negative = (row & walked.row_negative).any()
         visited = Signal()
         m.d.sync += [
             visited.eq(self.busy),
             row.eq(lowest),
             row_group.eq(group),
             self.valid.eq(visited),
-            self.address.eq(slot.base + number * groups + row_group),
+            self.address.eq(walked.base + number * groups + row_group),
             self.pulse.eq(fires),
             self.upward.eq(~(negative ^ row_negative.replicate(lanes))),
         ]

@@ -9,7 +9,7 @@ from golden_model.random_bits import ROW_SHIFTS, WORD_BITS
 from hdl import line_driver, update
 from hdl.line_driver import LATENCY, LineDriver
 from hdl.update import UpdateDriver
-from tests.formal.prove import mutant, past, prove
+from tests.formal.prove import Status, mutant, past, prove
 
 SMALL = Parameters(width=8, lanes=2, columns=1, max_m=2, max_n=2, max_block=1, buffer_rows=4,
                    tile_rows=2, tile_columns=2, max_slots=2)  # fmt: skip
@@ -137,10 +137,10 @@ def test_lines_are_driven_in_slots_only():
         ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
     ],
 )
-def test_a_broken_update_driver_is_refuted(old, new):
-    """A slot's pins are 50 cycles away from power-up, so induction's counterexample is taken."""
+def test_a_broken_update_driver_is_not_proved(old, new):
+    """Its first slot comes too late after power-up for a bounded search, but induction fails."""
     broken = mutant(update, old, new)
     outcome = prove(
         broken.UpdateDriver(SMALL), lines_are_driven_in_slots_only, method="induction", depth=6
     )
-    assert outcome.undecided or outcome.refuted
+    assert outcome.status in (Status.UNDECIDED, Status.REFUTED)
