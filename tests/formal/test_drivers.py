@@ -2,7 +2,7 @@
 
 import pytest
 from amaranth import Cat, Mux, ResetSignal, Signal
-from amaranth.hdl import Assert
+from amaranth.hdl import Assert, Cover
 
 from golden_model.parameters import Parameters
 from golden_model.random_bits import ROW_SHIFTS, WORD_BITS
@@ -57,6 +57,7 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
             Assert(dut.positive[line] == (slot & fires & ~phase & ~own), "driven when it fires"),
             Assert(dut.negative[line] == (slot & fires & phase & own), "driven when it fires"),
         ]
+    m.d.comb += Cover(dut.positive.all() & past(m, dut.negative.any()))
 
 
 def test_a_line_is_driven_exactly_when_it_fires():
@@ -65,6 +66,17 @@ def test_a_line_is_driven_exactly_when_it_fires():
         a_line_is_driven_exactly_when_it_fires,
         method="induction",
         depth=6,
+    )
+    assert outcome.proved
+
+
+@pytest.mark.nightly
+def test_lines_of_both_polarities_can_be_driven():
+    outcome = prove(
+        LineDriver(SMALL, LINES, ROW_SHIFTS),
+        a_line_is_driven_exactly_when_it_fires,
+        method="reach",
+        depth=12,
     )
     assert outcome.proved
 

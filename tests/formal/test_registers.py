@@ -2,7 +2,7 @@
 
 import pytest
 from amaranth import Cat, ResetSignal, Signal
-from amaranth.hdl import Assert
+from amaranth.hdl import Assert, Cover
 
 from golden_model.parameters import Parameters
 from hdl import register_file
@@ -63,6 +63,7 @@ def every_request_is_answered_once(m, dut, inside):
         ~past(m, dut.busy & ~ResetSignal()) | (settings == past(m, settings)),
         "settings rest while busy",
     )
+    m.d.comb += Cover(past(m, bus.bvalid & ~bus.bready) & ~bus.awready & bus.rvalid)
 
 
 def test_every_request_is_answered_once():
@@ -72,6 +73,15 @@ def test_every_request_is_answered_once():
     assert outcome.proved
 
 
+@pytest.mark.nightly
+def test_requests_can_wait_behind_answers():
+    outcome = prove(
+        RegisterFile(PARAMETERS), every_request_is_answered_once, method="reach", depth=10
+    )
+    assert outcome.proved
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("old", "new"),
     [

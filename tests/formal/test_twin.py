@@ -1,11 +1,11 @@
-"""Proofs of the digital twin: slots queue in order, cells are visited once, accesses do not meet."""
+"""Proofs of the twin: slots queue in order, cells are visited once, accesses do not meet."""
 
 from dataclasses import replace
 
 import pytest
 from amaranth import Cat, Mux, Signal
 from amaranth.asserts import AnyConst, AnySeq
-from amaranth.hdl import Assert, Assume
+from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib import data
 
 from golden_model.twin import Law, TwinSpec
@@ -35,7 +35,10 @@ def slots_pass_once_and_in_their_order(m, dut, inside):
     m.d.comb += Assume(dut.ready | ~dut.slot_valid | (late < READY_LATENCY))
 
     # What enters the queue two cycles after the pins.
-    rows, columns = dut.rows_positive | dut.rows_negative, dut.columns_positive | dut.columns_negative
+    rows, columns = (
+        dut.rows_positive | dut.rows_negative,
+        dut.columns_positive | dut.columns_negative,
+    )
     both = (dut.rows_positive & dut.rows_negative) | (dut.columns_positive & dut.columns_negative)
     outside = (dut.tile_row >= SPEC.grid_rows) | (dut.tile_column >= SPEC.grid_columns)
     arrived, passes, line_fault, tile_fault = Signal(), Signal(), Signal(), Signal()
@@ -59,9 +62,7 @@ def slots_pass_once_and_in_their_order(m, dut, inside):
         Assert(dut.waiting == (arrived | passes | dut.slot.valid)),
         # Why there is room.
         Assert(~dut.ready | (queue.level <= QUEUE_DEPTH - ROOM + 1)),
-        Assert(
-            dut.ready | (queue.level + arrived + passes + READY_LATENCY - late <= QUEUE_DEPTH)
-        ),
+        Assert(dut.ready | (queue.level + arrived + passes + READY_LATENCY - late <= QUEUE_DEPTH)),
         Assert(late <= READY_LATENCY),
         Assert((queue.produce - queue.consume - queue.level)[:4] == 0),
     ]
@@ -86,6 +87,8 @@ def slots_pass_once_and_in_their_order(m, dut, inside):
         Assert(~marked | (queue.word(m, "storage", place) == content)),
     ]
     stream_is_held(m, dut.slot)
+    m.d.comb += Cover(queue.level == QUEUE_DEPTH)
+    m.d.comb += Cover(past(m, leaves & dut.slot.ready & (queue.level > 2)) & dut.ready)
 
 
 def test_slots_pass_once_and_in_their_order():
@@ -95,6 +98,14 @@ def test_slots_pass_once_and_in_their_order():
     assert outcome.proved
 
 
+@pytest.mark.nightly
+def test_the_queue_can_be_filled_and_emptied():
+    """To the last place, after `ready` has fallen."""
+    outcome = prove(SlotQueue(SPEC), slots_pass_once_and_in_their_order, method="reach", depth=24)
+    assert outcome.proved
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -150,6 +161,7 @@ def every_group_of_a_row_that_fires_is_visited_once(spec):
         row_negative = slot.row_negative.bit_select(row, 1)
         upward = ~(negative ^ row_negative.replicate(spec.cells_per_cycle))
         m.d.comb += [
+            Cover(valid & ~visited & past(m, here, 2) & dut.pulse.any()),
             Assert(dut.valid == valid),
             Assert(~(valid & past(m, here, 2)) | (dut.address == slot.base + row * groups + group)),
             Assert(~(valid & past(m, here, 2)) | (dut.pulse == fires)),
@@ -170,6 +182,18 @@ def test_every_group_of_a_row_that_fires_is_visited_once():
         assert outcome.proved
 
 
+@pytest.mark.nightly
+def test_a_walk_comes_to_its_last_group():
+    outcome = prove(
+        RowWalk(SPEC),
+        every_group_of_a_row_that_fires_is_visited_once(SPEC),
+        method="reach",
+        depth=12,
+    )
+    assert outcome.proved
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -235,9 +259,7 @@ def accesses_do_not_meet(m, dut, inside):
         Assert(~inside.drawing | (command == Command.LOAD) | (state == State.IDLE)),
         Assert((state != State.SWEEP) | (command == Command.PULSE)),
         Assert((state != State.RESPOND) | (reading & ~inside.drawing)),
-        Assert(
-            (state == State.SWEEP) | (state == State.SETTLE) | (state == State.IDLE) | none
-        ),
+        Assert((state == State.SWEEP) | (state == State.SETTLE) | (state == State.IDLE) | none),
         Assert((state != State.IDLE) | ~Cat(stage.valid for stage in stages[1:5]).any()),
     ]
     for number, stage in enumerate(stages[1:], 1):
@@ -254,6 +276,7 @@ def accesses_do_not_meet(m, dut, inside):
         Assert(~(dut.request.valid & dut.request.ready & waiting), "one request at a time"),
     ]
     stream_is_held(m, dut.response)
+    m.d.comb += Cover(past(m, dut.response.valid & ~dut.response.ready))
 
 
 def test_accesses_do_not_meet():
@@ -261,6 +284,13 @@ def test_accesses_do_not_meet():
     assert outcome.proved
 
 
+@pytest.mark.nightly
+def test_an_answer_can_wait():
+    outcome = prove(CrossbarTwin(SPEC), accesses_do_not_meet, method="reach", depth=12)
+    assert outcome.proved
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -272,7 +302,5 @@ def test_accesses_do_not_meet():
 )
 def test_a_broken_twin_is_not_proved(old, new):
     broken = mutant(twin, old, new)
-    outcome = prove(
-        broken.CrossbarTwin(SPEC), accesses_do_not_meet, method="induction", depth=4
-    )
+    outcome = prove(broken.CrossbarTwin(SPEC), accesses_do_not_meet, method="induction", depth=4)
     assert outcome.status in (Status.UNDECIDED, Status.REFUTED)

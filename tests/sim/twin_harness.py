@@ -1,4 +1,4 @@
-"""The digital twin behind the update driver, as Verilog, with what the accelerator has around it."""
+"""The digital twin behind the update driver, with what the accelerator has around them."""
 
 from amaranth import Module, Mux, Signal
 from amaranth.back import verilog
@@ -74,9 +74,7 @@ class TwinHarness(wiring.Component):
         m.submodules.twin = twin = self._twin
         answers = []
         for side in range(2):
-            memory = Memory(
-                shape=word_row(self._parameters), depth=1 << self._row_bits, init=[]
-            )
+            memory = Memory(shape=word_row(self._parameters), depth=1 << self._row_bits, init=[])
             m.submodules[f"factors_{side}"] = memory
             read, write = memory.read_port(), memory.write_port()
             m.d.comb += [
