@@ -22,14 +22,9 @@ def test_conductances_lie_in_block_ram(law, tmp_path):
          "-q", "-p", script],
         cwd=tmp_path, check=True,
     )  # fmt: skip
-    counts = dict(
-        (name, int(count))
-        for count, name in re.findall(
-            r"^\s+(\d+)\s+(DP16KD|PDPW16KD|MULT18X18D)\s*$",
-            (tmp_path / "stat.txt").read_text(),
-            re.M,
-        )
-    )
+    report = (tmp_path / "stat.txt").read_text()
+    cells = re.findall(r"^\s+(\d+)\s+(DP16KD|PDPW16KD|MULT18X18D)\s*$", report, re.M)
+    counts = {name: int(count) for count, name in cells}
     assert counts.get("DP16KD", 0) + counts.get("PDPW16KD", 0) == spec.cells_per_cycle
     multipliers = spec.cells_per_cycle if law is Law.SOFT_BOUNDS else 0
     assert counts.get("MULT18X18D", 0) == multipliers
