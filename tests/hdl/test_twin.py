@@ -186,8 +186,8 @@ def test_the_pulses_of_an_update_leave_the_golden_conductances():
     assert (spec.rows, spec.columns) == (parameters.tile_rows, parameters.tile_columns)
     bench, driver = TwinBench(spec), Bench(parameters)
     random = np.random.default_rng(4)
-    x, delta, kappas = random_factors(random, parameters, m, n, k)
-    settings = settings_of(scrambled=False, seed=77, slots_min=5)
+    x, delta, kappas = random_factors(random, parameters, m, n, k, spread=9)
+    settings = settings_of(scrambled=False, seed=77)
     waited = 0
 
     async def drive(ctx):
