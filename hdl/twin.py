@@ -76,10 +76,12 @@ class CrossbarTwin(wiring.Component):
     makes fresh cells with the spread that follows from `seed` (which must rest for the
     `draw_cycles` it takes): in the middle, none stuck, golden counterpart `twin.TwinArray.draw`.
     Through `request` the host reads, programs or loads a cell at a time, cell number (tile * rows +
-    row) * columns + column, see `Command`; only READ is answered, on `response`. Slots go first, a
-    draw second; an access takes `ACCESS_CYCLES`.
+    row) * columns + column, which must exist; see `Command`, of which PULSE is not for the host.
+    Only READ is answered, on `response`. Slots go first, a draw second; an access takes
+    `ACCESS_CYCLES`.
 
-    Conductances survive a reset, as an array's do; slots in the queue do not.
+    Conductances survive a reset, as an array's do. Slots in the queue do not, and one that is being
+    applied is cut off.
     """
 
     def __init__(self, spec: TwinSpec) -> None:
