@@ -81,12 +81,16 @@ class Inside:
 
     def __getattr__(self, name: str) -> Signal:
         """The one signal called `name` that the statements of this module use."""
+        return self.signal(name)
+
+    def signal(self, name: str, width: int | None = None) -> Signal:
+        """The one signal called `name`, and of `width` bits if that is given."""
         found = {
             id(signal): signal
             for statements in self.fragment.statements.values()
             for statement in statements
             for signal in (*statement._lhs_signals(), *statement._rhs_signals())
-            if signal.name == name
+            if signal.name == name and width in (None, len(signal))
         }
         if len(found) != 1:
             raise AttributeError(f"{len(found)} signals are called {name}")
