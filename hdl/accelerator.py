@@ -110,7 +110,7 @@ class Accelerator(wiring.Component):
             registers.weight_significand_write.eq(core.finished),
             registers.weight_exponent_write.eq(core.finished),
         ]
-        for c in range(p.columns):
+        for c in range(p.max_rank):
             m.d.comb += [
                 core.host_weight[c].significand.eq(registers.weight_significand[c]),
                 core.host_weight[c].exponent.eq(registers.weight_exponent[c]),

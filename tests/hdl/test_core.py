@@ -9,11 +9,20 @@ from golden_model.fixed import FixedState, fill_words, run_batch
 from golden_model.parameters import Parameters
 from hdl.core import Core
 from tests.hdl.simulate import simulate
-from tests.hdl.test_scalar_unit import as_scalar, read
 
 
-def small(width=8, lanes=4, columns=2):
-    return Parameters(width=width, lanes=lanes, columns=columns, max_m=10, max_n=16, max_block=8,
+def as_scalar(value):
+    word = scalar.encode(value)
+    return {"significand": word & 0x3FFFF, "exponent": word >> 18}
+
+
+def read(view):
+    word = int(view.significand) | ((int(view.exponent) & 0x3FF) << 18)
+    return scalar.decode(word)
+
+
+def small(width=8, lanes=4, columns=2, max_rank=6):
+    return Parameters(width=width, lanes=lanes, columns=columns, max_rank=max_rank, max_m=10, max_n=16, max_block=8,
                       buffer_rows=32, tile_rows=lanes, tile_columns=lanes,
                       max_slots=16)  # fmt: skip
 
@@ -47,7 +56,7 @@ def run_core(parameters, state, blocks, block, carry, random):
             "last": len(blocks[-1][0]), "load": 1, "store": 1, "slots_valid": 1,
         }.items():  # fmt: skip
             ctx.set(getattr(dut, name), value)
-        padding = [0.0] * (parameters.columns - k)
+        padding = [0.0] * (parameters.max_rank - k)
         weights = [*state.weight.tolist(), *padding]
         ctx.set(dut.host_weight, [as_scalar(w) for w in weights])
         ctx.set(dut.carry, as_scalar(carry))
