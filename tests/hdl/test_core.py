@@ -139,6 +139,9 @@ KINDS = ["first", "plain", "minimum", "maximum", "zero", "rank-one", "sparse"]
         (8, 4, 2, 5, 13, 2, [3, 3, 2]),
         (16, 2, 3, 10, 6, 3, [4]),
         (11, 8, 2, 3, 16, 1, [8, 1]),
+        (9, 4, 2, 5, 13, 5, [3, 2]),
+        (18, 2, 3, 8, 11, 6, [2, 2]),
+        (12, 4, 1, 9, 3, 3, [4, 1]),
     ],
 )
 def test_batch_equals_golden_model(width, lanes, columns, m, n, k, sizes, kind):
