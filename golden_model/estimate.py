@@ -63,7 +63,7 @@ def estimate(
 ) -> list[LayerEstimate]:
     """What a batch takes in each layer, for images of `shape` (C, H, W) and `slots` a phase.
 
-    Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `columns` ranks.
+    Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `max_rank` ranks.
     Raises `NetworkError` and `TrainingError` for what does not fit, and `TrainingError`
     for slots that are no power of two up to `max_slots`.
     """
@@ -79,7 +79,7 @@ def _layer(settings: TrainingSettings, plan: LayerPlan, slots: int) -> LayerEsti
     sizes = [part.stop - part.start for part in blocks(samples, plan.block)]
     taken = batch_cost(optimizer, plan, settings.batch)
     tiles = cost.tiles(parameters, m, n)
-    on_accelerator = optimizer in ("sbpca", "sbe") and plan.rank <= parameters.columns
+    on_accelerator = optimizer in ("sbpca", "sbe") and plan.rank <= parameters.max_rank
     batch = (parameters, m, n, plan.rank, sizes)
     return LayerEstimate(
         name=plan.name,

@@ -265,7 +265,7 @@ async def mistakes(dut: Any) -> None:
 
     for name, value in (
         ("M", job.parameters.max_m + 1), ("N", job.parameters.max_n + 1), ("M", 0),
-        ("K", job.parameters.columns + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
+        ("K", job.parameters.max_rank + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
     ):  # fmt: skip
         await driver.configure(batch)
         await driver.write(name, value)
