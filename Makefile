@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-EXTRAS := simulation,data,cluster,report,development
+EXTRAS := simulation,data,cluster,report,speed,development
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench clean

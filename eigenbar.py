@@ -121,7 +121,8 @@ LayerRanksOption = Annotated[
 DataFolderOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of the data set's IDX files (gzip or not).", envvar=datasets.FOLDER_VARIABLE
+        help="Folder of the data set's files, searched alone; docs/data.md lists their forms.",
+        envvar=datasets.FOLDER_VARIABLE,
     ),
 ]
 

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--dataset", default="fashion-mnist")
-    parser.add_argument("--data-folder", type=Path, help="folder of the data set's IDX files")
+    parser.add_argument("--data-folder", type=Path, help="folder of the data set's files")
     parser.add_argument("--json", type=Path, help="file that takes the results")
     options = parser.parse_args()
     dataset = datasets.load(options.dataset, options.data_folder)

@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--images", type=int, default=640, help="images of a run")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--data-folder", type=Path, help="folder of Fashion-MNIST's IDX files")
+    parser.add_argument("--data-folder", type=Path, help="folder of Fashion-MNIST's files")
     parser.add_argument("--json", type=Path, help="file that takes the results")
     options = parser.parse_args()
     dataset = datasets.load("fashion-mnist", options.data_folder)

@@ -65,7 +65,7 @@ def main() -> None:
     """Measure, print Markdown tables, and write JSON if asked."""
     parser = argparse.ArgumentParser(description="Error by word width; see the module's docstring.")
     parser.add_argument("--dataset", default="fashion-mnist")
-    parser.add_argument("--data-folder", type=Path, help="folder of the data set's IDX files")
+    parser.add_argument("--data-folder", type=Path, help="folder of the data set's files")
     parser.add_argument("--rank", type=int, default=4)
     parser.add_argument("--steps", type=int, default=100, help="batches trained before the first")
     parser.add_argument("--batches", type=int, default=24, help="batches measured")

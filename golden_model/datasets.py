@@ -1,73 +1,55 @@
-"""Image data sets: where they are looked for, how they are checked, and what they look like.
+"""Image data sets by name: where they are looked for, how they are checked, what they look like.
 
 `digits` is carried by the package scikit-learn (1,797 real handwritten digits of 8 x 8 pixels).
-`fashion-mnist` and `mnist` (60,000 training and 10,000 test images of 28 x 28 pixels) come as four
-IDX files each, gzip or not. A folder that the user names is the user's choice, so it alone is
-searched; otherwise Debian's folder is, and then the files are downloaded, if the package pooch is
-installed. Every file of a known set is checked against the SHA-256 of its uncompressed contents.
+`fashion-mnist` and `mnist` (60,000 training and 10,000 test images of 28 x 28 pixels) and
+`cifar-10` (50,000 and 10,000 of 3 x 32 x 32) are read from their published files, in whichever form
+is found. A folder that the user names is the user's choice, so it alone is searched, with the
+subfolders that are usual for the set; otherwise `usual_folders` are, and then the files are
+downloaded, if the package pooch is installed. Every file is checked against a published checksum.
+docs/data.md lists forms, folders and checksums.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
 import textwrap
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+
+from golden_model import cifar
+from golden_model.dataset_files import DatasetError, find_all
+from golden_model.idx import IDX_FILES, NPZ_ARRAYS, find_idx, read_idx, read_npz
+from golden_model.images import Dataset, Images
+
+__all__ = [
+    "CLASSES",
+    "DATASETS",
+    "FOLDER_VARIABLE",
+    "SHAPES",
+    "Dataset",
+    "DatasetError",
+    "find",
+    "load",
+]
 
 FOLDER_VARIABLE = "EIGENBAR_DATA"
-"""Environment variable that names a folder of IDX files."""
+"""Environment variable that names a folder of data sets."""
 
 DEBIAN_FOLDER = Path("/usr/share/datasets")
 """Where Debian's packages dataset-… put their files, a folder each."""
 
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-"""Names of a set's files: training images and labels, test images and labels; each may end .gz."""
+TORCHVISION_FOLDER = "data"
+"""Where most programs have torchvision put its files: a folder below the current one."""
 
 DIGITS_TRAINING = 1437
 """Images of `digits` that train; the other 360 test."""
 
-GZIP_MAGIC = b"\x1f\x8b"
-IDX_UNSIGNED_BYTE = 0x08
-
-
-class DatasetError(ValueError):
-    """A data set is unknown, cannot be found, or its files are damaged."""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images and their labels, for training and for testing."""
-
-    name: str
-    """What `load` was asked for."""
-    train_images: NDArray[np.float32]
-    """Images N x C x H x W, from 0 to 1."""
-    train_labels: NDArray[np.int64]
-    """N class numbers, from 0."""
-    test_images: NDArray[np.float32]
-    """Images of the test set, as `train_images`."""
-    test_labels: NDArray[np.int64]
-    """Class numbers of the test set."""
-    classes: int
-    """Number of classes."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape (C, H, W) of an image."""
-        channels, height, width = self.train_images.shape[1:]
-        return channels, height, width
+DIGITS_WHITE = 16
+"""Largest value of a pixel in `digits`."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +62,10 @@ class Source:
     """MD5 of each gzip file as published, in the order of `IDX_FILES`."""
     contents: tuple[str, str, str, str]
     """SHA-256 of each file uncompressed, in the order of `IDX_FILES`."""
-    debian: str
-    """Debian's package, or nothing."""
+    subfolders: tuple[str, ...]
+    """Where below a folder its files usually lie: for Debian and Keras, for torchvision."""
+    npz: tuple[str, ...]
+    """Names of npz files with the same arrays."""
 
 
 SOURCES: Mapping[str, Source] = {
@@ -99,7 +83,8 @@ SOURCES: Mapping[str, Source] = {
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         ),
-        "dataset-fashion-mnist",
+        ("fashion-mnist", "FashionMNIST/raw"),
+        ("fashion_mnist.npz", "fashion-mnist.npz"),
     ),
     "mnist": Source(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -115,23 +100,31 @@ SOURCES: Mapping[str, Source] = {
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-        "",
+        ("mnist", "MNIST/raw"),
+        ("mnist.npz",),
     ),
 }
-"""The published sets; addresses and MD5 are their publishers'."""
+"""The sets published as IDX files; addresses and MD5 are their publishers'."""
 
-DATASETS = ("digits", *SOURCES)
+DATASETS = ("digits", *SOURCES, "cifar-10")
 """Names that `load` knows."""
 
 SHAPES: Mapping[str, tuple[int, int, int]] = {
     "digits": (1, 8, 8),
     "fashion-mnist": (1, 28, 28),
     "mnist": (1, 28, 28),
+    "cifar-10": cifar.SHAPE,
 }
 """Shape (C, H, W) of the images of each set."""
 
 CLASSES = 10
 """Classes of each of the sets."""
+
+
+def usual_folders() -> list[Path]:
+    """Folders that are searched when the user names none: Debian's, Keras' and torchvision's."""
+    keras = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return [DEBIAN_FOLDER, Path(keras) / "datasets", Path.cwd() / TORCHVISION_FOLDER]
 
 
 def load(name: str, folder: Path | None = None) -> Dataset:
@@ -140,154 +133,105 @@ def load(name: str, folder: Path | None = None) -> Dataset:
     Raises `DatasetError` for an unknown name, for files that are damaged or not those of the set,
     and, with every place that was searched, when there are none.
     """
+    if reader := find(name, folder):
+        return reader()
+    if folder := _named(folder):
+        raise DatasetError(
+            f"{folder} does not hold the files of {name}: it must have {_form(name)}"
+        )
+    return _download(name)
+
+
+def find(name: str, folder: Path | None = None) -> Callable[[], Dataset] | None:
+    """What reads data set `name` where `load` finds it; None if nothing is there to be read.
+
+    Downloads nothing. Raises `DatasetError` for an unknown name and for a set that is not whole.
+    """
     if name not in DATASETS:
         raise DatasetError(f"unknown data set {name!r}; choose one of: {', '.join(DATASETS)}")
     if name == "digits":
-        return _digits()
+        return _digits
+    named = _named(folder)
+    for searched in usual_folders() if named is None else [named]:
+        for place in (searched, *(searched / below for below in _subfolders(name))):
+            if reader := _reader(name, place):
+                return reader
+    return None
+
+
+def _named(folder: Path | None) -> Path | None:
+    """The folder that the user names: `folder`, or that of the environment variable, or none."""
     if folder is None and os.environ.get(FOLDER_VARIABLE):
-        folder = Path(os.environ[FOLDER_VARIABLE])
+        return Path(os.environ[FOLDER_VARIABLE])
+    return folder
+
+
+def _subfolders(name: str) -> tuple[str, ...]:
+    """Where below a folder the files of set `name` usually lie."""
+    return cifar.SUBFOLDERS if name == "cifar-10" else SOURCES[name].subfolders
+
+
+def _reader(name: str, folder: Path) -> Callable[[], Dataset] | None:
+    """What reads set `name` from files that are in `folder` itself; None if none are."""
+    if name == "cifar-10":
+        place = cifar.find(folder)
+        return None if place is None else partial(cifar.read_cifar, name, place)
     source = SOURCES[name]
-    if folder is not None:
-        paths = find_files(folder)
-        if paths is None:
-            raise DatasetError(
-                f"{folder} does not hold the files of {name}: it must have "
-                f"{', '.join(IDX_FILES)}, each as it is or with .gz"
-            )
-    else:
-        paths = find_files(DEBIAN_FOLDER / name) or _download(name, source)
-    return read_files(name, paths, source.contents)
+    if paths := find_idx(folder):
+        return partial(read_idx, name, paths, source.contents)
+    for npz in source.npz:
+        if paths := find_all(folder, [npz]):
+            return partial(read_npz, name, paths[0], source.contents)
+    return None
 
 
-def find_files(folder: Path) -> list[Path] | None:
-    """Paths of the four `IDX_FILES` in `folder`, plain before gzip; None unless all are there."""
-    paths = []
-    for file in IDX_FILES:
-        candidates = [folder / file, folder / f"{file}.gz"]
-        found = [path for path in candidates if path.is_file()]
-        if not found:
-            return None
-        paths.append(found[0])
-    return paths
-
-
-def read_files(name: str, paths: list[Path], checksums: tuple[str, ...] | None = None) -> Dataset:
-    """A data set from its IDX files `paths`, in the order of `IDX_FILES`.
-
-    `checksums` are the SHA-256 of the files' uncompressed contents. Raises `DatasetError` for a
-    damaged file, for files that do not belong together, and for contents of another checksum.
-    """
-    contents = [_uncompressed(path) for path in paths]
-    arrays = [parse_idx(data, path) for data, path in zip(contents, paths, strict=True)]
-    for array, path, dimensions in zip(arrays, paths, (3, 1, 3, 1), strict=True):
-        if array.ndim != dimensions:
-            raise DatasetError(
-                f"{path} has {array.ndim} dimensions where {dimensions} are expected: "
-                f"the order is {', '.join(IDX_FILES)}"
-            )
-    for images, labels, path in ((0, 1, paths[1]), (2, 3, paths[3])):
-        if len(arrays[images]) != len(arrays[labels]):
-            raise DatasetError(
-                f"{path} has {len(arrays[labels])} labels for the {len(arrays[images])} images of "
-                f"{paths[images].name}: the files do not belong together; get both anew"
-            )
-    if arrays[0].shape[1:] != arrays[2].shape[1:]:
-        raise DatasetError(
-            f"{paths[2]} has images of {arrays[2].shape[1:]} pixels, {paths[0].name} of "
-            f"{arrays[0].shape[1:]}: the files do not belong together; get both anew"
+def _form(name: str) -> str:
+    """What the files of set `name` are, in words."""
+    subfolders = f"there or in {', '.join(_subfolders(name))}"
+    if name == "cifar-10":
+        first, last = cifar.BATCHES[0], cifar.BATCHES[-1]
+        archives = [archive for form in cifar.FORMS for archive in form.archives]
+        return (
+            f"{first} to {last}, binary (.bin) or pickled, {subfolders}, or {', '.join(archives)}"
         )
-    for data, path, checksum in zip(contents, paths, checksums or (), strict=checksums is not None):
-        actual = hashlib.sha256(data).hexdigest()
-        if actual != checksum:
-            raise DatasetError(
-                f"{path} is not the file of {name}: the SHA-256 of its contents is {actual}, not "
-                f"{checksum}; remove it and get it anew"
-            )
-    return Dataset(
-        name,
-        _scaled(arrays[0]),
-        arrays[1].astype(np.int64),
-        _scaled(arrays[2]),
-        arrays[3].astype(np.int64),
-        int(max(arrays[1].max(initial=0), arrays[3].max(initial=0))) + 1,
+    return (
+        f"{', '.join(IDX_FILES)}, each as it is or with .gz, or {' or '.join(SOURCES[name].npz)} "
+        f"with {', '.join(NPZ_ARRAYS)}, {subfolders}"
     )
 
 
-def parse_idx(data: bytes, path: Path) -> NDArray[np.uint8]:
-    """The array in IDX file contents `data`, read from `path`.
-
-    IDX is: two zero bytes, the type (8 for unsigned bytes), the number of dimensions, each
-    dimension as a big-endian 32-bit integer, then the values, the last dimension fastest.
-
-    Raises `DatasetError` for contents that are not IDX of unsigned bytes, and for too few or too
-    many of them.
-    """
-    if len(data) < 4 or data[:3] != bytes([0, 0, IDX_UNSIGNED_BYTE]) or data[3] == 0:
-        raise DatasetError(
-            f"{path} is not an IDX file of unsigned bytes: it starts with "
-            f"{data[:4].hex(' ') or 'nothing'} instead of 00 00 08 and the number of dimensions; "
-            "get it anew"
-        )
-    header = 4 + 4 * data[3]
-    shape = tuple(np.frombuffer(data[4:header], ">u4").tolist()) if len(data) >= header else (0,)
-    expected = header + int(np.prod(shape, dtype=object))
-    if len(data) < header or len(data) != expected:
-        problem = "truncated" if len(data) < max(header, expected) else "too long"
-        raise DatasetError(
-            f"{path} is {problem}: {len(data)} bytes (uncompressed) where its header of "
-            f"{header} bytes"
-            + (f" says {expected}" if len(data) >= header else " alone takes more")
-            + "; get it anew"
-        )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def _scaled(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pixels N x H x W from 0 to 255 as images N x 1 x H x W from 0 to 1."""
-    return np.divide(pixels[:, None], 255, dtype=np.float32)
-
-
-def _uncompressed(path: Path) -> bytes:
-    """Contents of `path`, uncompressed if it is a gzip file."""
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{path} is a damaged gzip file ({error}); get it anew") from error
-    except OSError as error:
-        raise DatasetError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _download(name: str, source: Source) -> list[Path]:
-    """Paths of the set's gzip files, downloaded to the user's cache unless they are there.
+def _download(name: str) -> Dataset:
+    """Set `name` from files downloaded to the user's cache, unless they are there already.
 
     Raises `DatasetError` with every place that was searched.
     """
+    if name == "cifar-10":
+        url, files = cifar.URL, {cifar.BINARY.archives[0]: cifar.BINARY.archive_md5}
+    else:
+        source = SOURCES[name]
+        names = [f"{file}.gz" for file in IDX_FILES]
+        url, files = source.url, dict(zip(names, source.archives, strict=True))
     try:
         import pooch
     except ImportError:
         reason = "not tried, since the package pooch is not installed: pip install 'eigenbar[data]'"
     else:
         try:
-            return [
-                Path(
-                    pooch.retrieve(
-                        f"{source.url}{file}.gz",
-                        known_hash=f"md5:{checksum}",
-                        fname=f"{file}.gz",
-                        path=pooch.os_cache("eigenbar") / name,
-                    )
+            folder = Path(pooch.os_cache("eigenbar")) / name
+            for file, checksum in files.items():
+                pooch.retrieve(
+                    f"{url}{file}", known_hash=f"md5:{checksum}", fname=file, path=folder
                 )
-                for file, checksum in zip(IDX_FILES, source.archives, strict=True)
-            ]
         except (OSError, ValueError) as error:
             reason = f"failed: {textwrap.shorten(str(error), 160)}"
-    debian = f" (Debian's package {source.debian})" if source.debian else ""
+        else:
+            reader = _reader(name, folder)
+            assert reader is not None  # the files were retrieved to there
+            return reader()
     raise DatasetError(
-        f"no files of {name} found. Looked in {DEBIAN_FOLDER / name}{debian}; in a folder of the "
-        f"user's: none given, give one with --data-folder or {FOLDER_VARIABLE}, holding "
-        f"{', '.join(IDX_FILES)}, each as it is or with .gz; and at {source.url}: {reason}. "
-        "The data set digits needs no files."
+        f"no files of {name} found. Looked in {', '.join(map(str, usual_folders()))} for "
+        f"{_form(name)}; in a folder of the user's: none given, give one with --data-folder or "
+        f"{FOLDER_VARIABLE}; and at {url}: {reason}. The data set digits needs no files."
     )
 
 
@@ -302,7 +246,14 @@ def _digits() -> Dataset:
         ) from error
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
-    images = (digits.images[order, None] / 16).astype(np.float32)
+    pixels = digits.images[order, None].astype(np.uint8)
     labels = digits.target[order].astype(np.int64)
     train, test = slice(DIGITS_TRAINING), slice(DIGITS_TRAINING, None)
-    return Dataset("digits", images[train], labels[train], images[test], labels[test], 10)
+    return Dataset(
+        "digits",
+        Images(pixels[train], DIGITS_WHITE),
+        labels[train],
+        Images(pixels[test], DIGITS_WHITE),
+        labels[test],
+        CLASSES,
+    )

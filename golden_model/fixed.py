@@ -10,7 +10,6 @@ and exponent in the order of the datapath.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden_model import scalar
-from golden_model.formats import Words
+from golden_model.compiled import compiled
+from golden_model.formats import Words, fill_row
 from golden_model.parameters import Parameters
 from golden_model.sbpca import Factors, blocks, history_samples, initial_state
 
 Scalars = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass
@@ -68,16 +69,11 @@ class _Side:
 
     def __init__(self, words: Words) -> None:
         self.words = words.T.copy()
-        self.inverse = [0.0] * len(self.words)
-        self.norm = [0.0] * len(self.words)
+        ranks = len(self.words)
+        self.inverse = np.zeros(ranks)
+        self.norm = np.zeros(ranks)
         for c, square in enumerate(np.sum(self.words * self.words, axis=1).tolist()):
-            self.set_norm(c, square)
-
-    def set_norm(self, rank: int, square: float) -> None:
-        """Norm and its reciprocal from the sum of squares."""
-        square = scalar.round_scalar(square)
-        self.inverse[rank] = scalar.reciprocal_square_root(square)
-        self.norm[rank] = scalar.multiply(square, self.inverse[rank])
+            self.inverse[c], self.norm[c] = _norms(square)
 
 
 class FixedBatch:
@@ -89,7 +85,7 @@ class FixedBatch:
         self._history_bits = parameters.history_bits
         self._x = _Side(state.x)
         self._delta = _Side(state.delta)
-        self._weight = [scalar.multiply(weight, carry) for weight in state.weight.tolist()]
+        self._weight = np.array([scalar.multiply(weight, carry) for weight in state.weight])
         self.saturations = 0
 
     def block(self, activations: Words, errors: Words) -> None:
@@ -100,8 +96,17 @@ class FixedBatch:
         previous, previous_inverse = self._delta.words, self._delta.inverse.copy()
         columns, shifts = self._iterate(self._delta, self._x, activations, errors)
         exponents, vanished = self._orthogonalise(columns, self._delta)
-        exponents = list(map(operator.add, exponents, shifts))
-        self._update_weight(exponents, vanished, previous, previous_inverse)
+        overlaps = np.einsum("cr,cr->c", self._delta.words, previous)
+        _update_weights(
+            self._weight,
+            overlaps,
+            exponents + shifts,
+            vanished,
+            self._delta.norm,
+            self._delta.inverse,
+            previous_inverse,
+            self._x.inverse,
+        )
 
     def result(self) -> BatchResult:
         """State, scales and counters after the blocks so far."""
@@ -111,101 +116,126 @@ class FixedBatch:
                 self._weight, self._x.inverse, self._delta.inverse, strict=True
             )
         ]
-        state = FixedState(self._x.words.T, self._delta.words.T, np.array(self._weight))
+        state = FixedState(self._x.words.T, self._delta.words.T, self._weight)
         return BatchResult(state, np.array(scale), self.saturations)
 
     def _iterate(
         self, own: _Side, other: _Side, projected: Words, accumulated: Words
-    ) -> tuple[Words, list[int]]:
+    ) -> tuple[Words, Integers]:
         """Half a power iteration: the wide columns of `own`, and the shift of the projections.
 
         columns = own diag(history) + accumulated^T y with y = projected @ other, narrowed to words.
         The projections give up low bits only where the history would outgrow its digits.
         """
-        history = [
-            scalar.multiply(scalar.multiply(weight, inverse), norm)
-            for weight, inverse, norm in zip(self._weight, own.inverse, other.norm, strict=True)
-        ]
-        least = [scalar.exponent(value) - self._history_bits for value in history]
+        history, least = _histories(self._weight, own.inverse, other.norm, self._history_bits)
         projections = other.words @ projected.T
         _, shifts, saturated = self._word.fill(projections, least=least, out=projections)
         self.saturations += saturated
-        factors = [
-            float(round(math.ldexp(value, -shift)))
-            for value, shift in zip(history, shifts, strict=True)
-        ]
         columns = projections @ accumulated
-        columns += own.words * np.array(factors)[:, None]
+        columns += own.words * np.rint(np.ldexp(history, -shifts))[:, None]
         return columns, shifts
 
-    def _orthogonalise(self, words: Words, side: _Side) -> tuple[list[int], list[bool]]:
+    def _orthogonalise(self, words: Words, side: _Side) -> tuple[Integers, NDArray[np.bool_]]:
         """Orthogonalise wide columns `words` into `side` by right-looking modified Gram-Schmidt.
 
         `words` is overwritten and becomes that of `side`. Returns the exponents of the residuals,
         and which vanished: such a column keeps the words and the norm that it had in `side`.
         """
         _, exponents, saturated = self._word.fill(words, out=words)
-        self.saturations += saturated
-        vanished = [False] * len(words)
-        for j in range(len(words)):
-            current, others = words[j], words[j + 1 :]
-            square, *dots = (words[j:] @ current).tolist()
-            if square == 0.0:
-                words[j] = side.words[j]
-                vanished[j] = True
-                continue
-            side.set_norm(j, square)
-            if not dots:
-                continue
-            reciprocal = scalar.multiply(side.inverse[j], side.inverse[j])
-            ratios, fraction_bits = self._ratios(dots, reciprocal)
-            others -= np.array(ratios)[:, None] * current
-            _, shifts, saturated = self._word.fill(others, fraction_bits=fraction_bits, out=others)
-            self.saturations += saturated
-            for row, shift in enumerate(shifts, j + 1):
-                exponents[row] += shift
+        vanished = np.zeros(len(words), dtype=np.bool_)
+        self.saturations += saturated + _gram_schmidt(
+            words, side.words, side.inverse, side.norm, exponents, vanished, self._word.width
+        )
         side.words = words
         return exponents, vanished
 
-    def _ratios(self, dots: list[float], reciprocal: float) -> tuple[list[float], list[int]]:
-        """Each of `dots` * `reciprocal` as a word with fraction bits: its value, and their number.
 
-        What saturates is the negative, the word that the hardware multiplies by.
-        """
-        width, maximum = self._word.width, self._word.maximum
-        ratios, fraction_bits = [], []
-        for dot in dots:
+@compiled
+def _norms(square: float) -> tuple[float, float]:
+    """Reciprocal of the norm, and norm, from the sum of squares."""
+    square = scalar.round_scalar(square)
+    inverse = scalar.reciprocal_square_root(square)
+    return inverse, scalar.multiply(square, inverse)
+
+
+@compiled
+def _histories(
+    weight: Scalars, inverse: Scalars, norm: Scalars, history_bits: int
+) -> tuple[Scalars, Integers]:
+    """The history's factor of each rank, and the least shift at which it fits its digits."""
+    history, least = np.empty(len(weight)), np.empty(len(weight), np.int64)
+    for c in range(len(weight)):
+        history[c] = scalar.multiply(scalar.multiply(weight[c], inverse[c]), norm[c])
+        least[c] = scalar.exponent(history[c]) - history_bits
+    return history, least
+
+
+@compiled
+def _gram_schmidt(
+    words: Words,
+    previous: Words,
+    inverse: Scalars,
+    norm: Scalars,
+    exponents: Integers,
+    vanished: NDArray[np.bool_],
+    width: int,
+) -> int:
+    """Orthogonalise the rows of `words` in place; returns how many words saturated.
+
+    Norms, exponents and what vanished are written to the other arguments. What saturates of a
+    coefficient is its negative, the word that the hardware multiplies by.
+    """
+    maximum, saturations = float((1 << (width - 1)) - 1), 0
+    for j in range(len(words)):
+        current = words[j]
+        square = np.dot(current, current)
+        if square == 0.0:
+            words[j] = previous[j]
+            vanished[j] = True
+            continue
+        inverse[j], norm[j] = _norms(square)
+        reciprocal = scalar.multiply(inverse[j], inverse[j])
+        for other in range(j + 1, len(words)):
+            dot = np.dot(words[other], current)
             ratio = scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal)
             bits = min(width - 2, width - 1 - scalar.exponent(ratio))
-            coefficient = round(math.ldexp(ratio, bits))
+            coefficient = np.rint(math.ldexp(ratio, bits))
             if dot < 0 and coefficient > maximum:
                 coefficient = maximum
-                self.saturations += 1
-            ratios.append(math.ldexp(coefficient if dot > 0 else -coefficient, -bits))
-            fraction_bits.append(bits)
-        return ratios, fraction_bits
+                saturations += 1
+            unit = math.ldexp(1.0, -bits)
+            signed = coefficient * unit if dot > 0 else -coefficient * unit
+            words[other] -= signed * current
+            shift, saturated = fill_row(words[other], width, unit)
+            exponents[other] += shift
+            saturations += saturated
+    return saturations
 
-    def _update_weight(
-        self,
-        exponents: list[int],
-        vanished: list[bool],
-        previous: Words,
-        previous_inverse: list[float],
-    ) -> None:
-        """t' = diag(R) + t (1 - new . previous); zero where the residual vanished."""
-        dots = np.einsum("cr,cr->c", self._delta.words, previous).tolist()
-        for c, dot in enumerate(dots):
-            if vanished[c]:
-                self._weight[c] = 0.0
-                continue
-            overlap = scalar.multiply(
-                scalar.multiply(scalar.round_scalar(abs(dot)), self._delta.inverse[c]),
-                previous_inverse[c],
-            )
-            rest = scalar.add(1.0, overlap) if dot < 0 else scalar.subtract(1.0, overlap)
-            diagonal = scalar.multiply(self._delta.norm[c], self._x.inverse[c])
-            diagonal = scalar.round_scalar(math.ldexp(diagonal, exponents[c]))
-            self._weight[c] = scalar.add(diagonal, scalar.multiply(self._weight[c], rest))
+
+@compiled
+def _update_weights(
+    weight: Scalars,
+    overlaps: NDArray[np.float64],
+    exponents: Integers,
+    vanished: NDArray[np.bool_],
+    norm: Scalars,
+    inverse: Scalars,
+    previous_inverse: Scalars,
+    x_inverse: Scalars,
+) -> None:
+    """t' = diag(R) + t (1 - new . previous), in place; zero where the residual vanished."""
+    for c in range(len(weight)):
+        if vanished[c]:
+            weight[c] = 0.0
+            continue
+        overlap = scalar.multiply(
+            scalar.multiply(scalar.round_scalar(abs(overlaps[c])), inverse[c]),
+            previous_inverse[c],
+        )
+        rest = scalar.add(1.0, overlap) if overlaps[c] < 0 else scalar.subtract(1.0, overlap)
+        diagonal = scalar.multiply(norm[c], x_inverse[c])
+        diagonal = scalar.round_scalar(math.ldexp(diagonal, int(exponents[c])))
+        weight[c] = scalar.add(diagonal, scalar.multiply(weight[c], rest))
 
 
 def run_batch(
@@ -287,8 +317,8 @@ class FixedSbpca:
         # Block by block, because a block stays in a processor's cache.
         streamed = (
             (
-                word.narrow(activations[part], a_exponent)[0],
-                word.narrow(errors[part], d_exponent)[0],
+                word.words(activations[part], a_exponent),
+                word.words(errors[part], d_exponent),
             )
             for part in blocks(samples, block)
         )

@@ -9,14 +9,18 @@ float64, because float64 products and sums of integers below 2**53 are exact and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden_model.compiled import compiled, extremes
+
 Words = NDArray[np.float64]
 """An array of integers held exactly in float64."""
+
+NO_LEAST = -(1 << 16)
+"""A least shift that is none: below that of any numbers."""
 
 EXACT_BITS = 53
 """Integers of magnitude up to 2**53 are exact in float64."""
@@ -61,47 +65,30 @@ class WordFormat:
 
         Returns the words and how many of them saturated. `shift` broadcasts against `values`.
         """
-        values = np.asarray(values, dtype=np.float64)
-        words = np.rint(values * np.exp2(-np.asarray(shift, dtype=np.float64)))
+        scale = np.exp2(-np.asarray(shift, dtype=np.float64))
+        words = np.rint(np.multiply(values, scale, dtype=np.float64))
         if not words.size or (words.max() <= self.maximum and words.min() >= self.minimum):
             return words, 0
         clipped = np.clip(words, self.minimum, self.maximum)
         return clipped, int(np.count_nonzero(words != clipped))
 
     def fill(
-        self,
-        values: Words,
-        *,
-        least: Sequence[int] | None = None,
-        fraction_bits: Sequence[int] | None = None,
-        out: Words | None = None,
-    ) -> tuple[Words, list[int], int]:
-        """Each row of `values` narrowed by the shift at which its largest fills a word.
+        self, values: Words, *, least: NDArray[np.int64] | None = None, out: Words | None = None
+    ) -> tuple[Words, NDArray[np.int64], int]:
+        """Each row of integers `values` narrowed by the shift at which its largest fills a word.
 
-        A row holds integers, or multiples of 2**-`fraction_bits`; its shift is no smaller than its
-        `least`. Returns (words, shifts, saturated), the words in `out` if that is given, which may
-        be `values`. Only a rounding carry of the largest can saturate.
+        A row's shift is no smaller than its `least`. Returns (words, shifts, saturated), the words
+        in `out` if that is given, which may be `values`. Only a rounding carry of the largest can
+        saturate.
         """
-        digits, carry = self.width - 1, self.maximum + 0.5  # which rounds up, to even
-        lowest = np.minimum.reduce(values, axis=1).tolist()
-        shifts, scales, saturates = [], [], False
-        # Rows are few, so plain numbers cost less than NumPy's calls.
-        for row, high in enumerate(np.maximum.reduce(values, axis=1).tolist()):
-            unit = 1.0 if fraction_bits is None else 0.5 ** fraction_bits[row]
-            low = -unit - lowest[row]
-            shift = math.frexp(high if high > low else low)[1] - digits
-            if least is not None and shift < least[row]:
-                shift = least[row]
-            scale = math.ldexp(1.0, -shift)
-            saturates |= high * scale >= carry
-            shifts.append(shift)
-            scales.append(scale)
-        words: Words = np.multiply(values, np.array(scales)[:, None], out=out)
-        np.rint(words, out=words)
-        if not saturates:
-            return words, shifts, 0
-        saturated = int(np.count_nonzero(words > self.maximum))
-        return np.minimum(words, self.maximum, out=words), shifts, saturated
+        if out is None:
+            out = values.copy()
+        elif out is not values:
+            out[:] = values
+        if least is None:
+            least = np.full(len(values), NO_LEAST)
+        shifts = np.empty(len(values), np.int64)
+        return out, shifts, _fill_rows(out, self.width, least, shifts)
 
     def exponent_of(self, values: NDArray[np.floating]) -> int:
         """The exponent that real `values` share as words; 0 if all are zero.
@@ -123,4 +110,37 @@ class WordFormat:
         Returns (words, exponent). Raises ValueError for values that are not finite.
         """
         exponent = self.exponent_of(values)
-        return self.narrow(values, exponent)[0], exponent
+        return self.words(values, exponent), exponent
+
+    def words(self, values: NDArray[np.floating], exponent: int) -> Words:
+        """Real `values` as words at an exponent no smaller than their `exponent_of`."""
+        words: Words = np.multiply(values, np.exp2(-float(exponent)), dtype=np.float64)
+        np.rint(words, out=words)
+        return np.minimum(words, self.maximum, out=words)
+
+
+@compiled
+def _fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
+    """`fill_row` of each of `rows`, in place; returns how many words saturated."""
+    saturated = 0
+    for row in range(len(rows)):
+        shifts[row], count = fill_row(rows[row], width, 1.0, least[row])
+        saturated += count
+    return saturated
+
+
+@compiled
+def fill_row(row: Words, width: int, unit: float, least: int = NO_LEAST) -> tuple[int, int]:
+    """`WordFormat.fill` of one row of multiples of `unit`, in place: (shift, saturated)."""
+    low, high = extremes(row)
+    largest = max(high, -unit - low)
+    shift = max(math.frexp(largest)[1] - (width - 1), int(least))
+    scale = math.ldexp(1.0, -shift)
+    row *= scale
+    np.rint(row, row)
+    maximum = (1 << (width - 1)) - 1
+    if largest * scale < maximum + 0.5:
+        return shift, 0
+    saturated = int(np.count_nonzero(row > maximum))  # the largest rounded up to a carry, to even
+    np.minimum(row, maximum, row)
+    return shift, saturated

@@ -9,6 +9,8 @@ least variance by Benzing, Gauy, Mujika, Martinsson and Steger 2019, arXiv:1902.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,15 @@ def truncated_svd(gradient: Array, rank: int) -> Factors:
     """The best approximation of rank `rank` of `gradient` (m x n) in any unitary norm."""
     delta, weight, x = np.linalg.svd(gradient, full_matrices=False)
     return Factors(delta[:, :rank], weight[:rank], x[:rank].T)
+
+
+def sum_is_smaller(m: int, n: int, rank: int, samples: int) -> bool:
+    """Whether the m x n sum of a block and the factors so far takes no more than their columns.
+
+    `rank` + `samples` columns on each side then span one side whole: orthogonalising them finds
+    nothing that the singular value decomposition of the sum itself does not.
+    """
+    return rank + samples >= min(m, n)
 
 
 class Lrt:
@@ -63,19 +74,29 @@ class Lrt:
     def _absorb(
         self, delta: Array, x: Array, errors: Array, activations: Array, random: np.random.Generator
     ) -> tuple[Array, Array]:
-        """delta x^T + errors^T activations, cut back to the rank: weights in delta, x orthonormal.
-
-        Both sides are orthogonalised, so the singular values are those of a small core.
-        """
+        """delta x^T + errors^T activations, cut back to the rank: delta with the weights, and x."""
+        if sum_is_smaller(self._m, self._n, self._rank, len(errors)):
+            total = delta @ x.T
+            total += errors.T @ activations
+            u, values, v = np.linalg.svd(total, full_matrices=False)
+            return self._cut(u, values, v.T, random)
+        # Both sides are orthogonalised, so the singular values are those of a small core.
         left, left_core = np.linalg.qr(np.concatenate([delta, errors.T], axis=1))
         right, right_core = np.linalg.qr(np.concatenate([x, activations.T], axis=1))
         u, values, v = np.linalg.svd(left_core @ right_core.T, full_matrices=False)
+        delta, x = self._cut(u, values, v.T, random)
+        return left @ delta, right @ x
+
+    def _cut(
+        self, u: Array, values: Array, v: Array, random: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """u diag(values) v^T, its singular values in falling order, cut back to the rank."""
         rank = min(self._rank, len(values))
-        if self._unbiased:
-            basis, weights = unbiased_reduction(values.astype(np.float64), rank, random)
-            basis = basis.astype(values.dtype)
-            return left @ (u @ basis) * weights.astype(values.dtype), right @ (v.T @ basis)
-        return left @ (u[:, :rank] * values[:rank]), right @ v[:rank].T
+        if not self._unbiased:
+            return u[:, :rank] * values[:rank], v[:, :rank]
+        basis, weights = unbiased_reduction(values.astype(np.float64), rank, random)
+        basis = basis.astype(values.dtype)
+        return (u @ basis) * weights.astype(values.dtype), v @ basis
 
     def state(self) -> dict[str, NDArray[np.integer]]:
         """What is carried from batch to batch: how many there were, from which the signs follow."""
@@ -122,33 +143,23 @@ def orthonormal_columns(row_norms: NDArray[np.float64], k: int) -> NDArray[np.fl
     """
     count = len(row_norms)
     columns = np.eye(count, k)
+    wanted = row_norms.tolist()
+    norms = [1.0] * k + [0.0] * (count - k)
     high, low = k - 1, k  # rows that still have norm 1, and norm 0, from here outwards
-    norms = np.concatenate([np.ones(k), np.zeros(count - k)])
     while high >= 0 and low < count:
-        excess, lack = norms[high] - row_norms[high], row_norms[low] - norms[low]
+        excess, lack = norms[high] - wanted[high], wanted[low] - norms[low]
         target, other = (high, low) if excess <= lack else (low, high)
-        _rotate(columns, norms, target, other, row_norms[target])
+        # The two rows are orthogonal: one of them is still the unit vector or the zero it began as.
+        spread = norms[high] - norms[low]
+        share = min(max((wanted[target] - norms[low]) / spread, 0.0), 1.0) if spread > 0 else 1.0
+        cosine, sine = math.sqrt(share), math.sqrt(1.0 - share)
+        columns[target], columns[other] = (
+            cosine * columns[high] + sine * columns[low],
+            sine * columns[high] - cosine * columns[low],
+        )
+        norms[target], norms[other] = wanted[target], norms[high] + norms[low] - wanted[target]
         if target == high:
             high -= 1
         else:
             low += 1
     return columns
-
-
-def _rotate(
-    columns: NDArray[np.float64], norms: NDArray[np.float64], row: int, other: int, wanted: float
-) -> None:
-    """Rotate `row` and `other` of `columns` until `row` has squared norm `wanted`, in place."""
-    a, b = norms[row], norms[other]
-    cross = float(columns[row] @ columns[other])
-    # |c row + s other|^2 = wanted with t = s / c:  (b - wanted) t^2 + 2 cross t + a - wanted = 0
-    root = np.sqrt(max(cross**2 - (b - wanted) * (a - wanted), 0.0))
-    divisor = cross + np.copysign(root, cross)
-    if divisor == 0.0:  # one of the two has the norm already
-        cosine, sine = (0.0, 1.0) if abs(b - wanted) < abs(a - wanted) else (1.0, 0.0)
-    else:
-        tangent = (wanted - a) / divisor
-        cosine = 1 / np.hypot(1, tangent)
-        sine = tangent * cosine
-    columns[[row, other]] = np.array([[cosine, sine], [-sine, cosine]]) @ columns[[row, other]]
-    norms[row], norms[other] = wanted, a + b - wanted

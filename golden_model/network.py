@@ -17,6 +17,7 @@ from golden_model.architectures import (
     part_images,
     stages,
 )
+from golden_model.images import Images
 from golden_model.layers import (
     Array,
     AveragePool,
@@ -40,7 +41,7 @@ class Network:
         self.weight_layers = [layer for layer in layers if isinstance(layer, WeightLayer)]
         """The layers with weights, in order."""
 
-    def logits(self, images: Array) -> Array:
+    def logits(self, images: Array | Images) -> Array:
         """Images x classes of unnormalised log-probabilities, for `images` N x C x H x W."""
 
         def forward(part: slice) -> Array:
@@ -74,7 +75,7 @@ class Network:
         losses = parallel.each(forward_backward, parallel.parts(len(images), self._part))
         return float(np.mean(np.concatenate(losses), dtype=np.float64))
 
-    def accuracy(self, images: Array, labels: NDArray[np.integer]) -> float:
+    def accuracy(self, images: Array | Images, labels: NDArray[np.integer]) -> float:
         """Fraction of `images` whose largest logit is at their label."""
         return float(np.mean(np.argmax(self.logits(images), axis=1) == labels))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+from golden_model.low_rank import sum_is_smaller
 from golden_model.optimizers import LayerPlan
 from golden_model.sbpca import blocks
 
@@ -39,7 +40,8 @@ def batch_cost(optimizer: str, plan: LayerPlan, images: int) -> BatchCost:
     * sgd keeps nothing: each sample's outer product goes to the array;
     * sbpca and sbe keep X, Delta and t;
     * svd keeps the gradient, of which k outer products are written;
-    * lrt keeps the factors of rank k and those of a block's samples.
+    * lrt keeps the factors of rank k and those of a block's samples, or their sum where that is
+      smaller (`low_rank.sum_is_smaller`).
     """
     m, n, k = plan.m, plan.n, plan.rank
     samples = images * plan.positions
@@ -55,9 +57,9 @@ def batch_cost(optimizer: str, plan: LayerPlan, images: int) -> BatchCost:
         case "svd":
             return BatchCost(m * n, samples * m * n + svd(m, n), k, 0)
         case "lrt" | "lrt-unbiased":
-            held = k + max(sizes)
-            products = sum(lrt_block(m, n, k, size) for size in sizes) + k * m
-            return BatchCost(held * (m + n) + k, products, k, 0)
+            reduced = optimizer == "lrt-unbiased"
+            products = sum(lrt_block(m, n, k, size, reduced=reduced) for size in sizes) + k * m
+            return BatchCost(max(lrt_memory(m, n, k, size) for size in sizes), products, k, 0)
     raise ValueError(f"unknown optimiser {optimizer!r}")
 
 
@@ -71,20 +73,35 @@ def sbpca_block(m: int, n: int, k: int, samples: int) -> int:
     return 2 * k * (m + n) * samples + (k + k * k) * (m + n) + k * m
 
 
-def lrt_block(m: int, n: int, k: int, samples: int) -> int:
-    """Multiply-accumulates of LRT for a block: two orthogonalisations, a small SVD, two rotations.
+def lrt_memory(m: int, n: int, k: int, samples: int) -> int:
+    """Numbers that LRT keeps for a block: its columns with the factors', or the sum of both."""
+    if sum_is_smaller(m, n, k, samples):
+        return max(m * n, k * (m + n + 1))
+    return (k + samples) * (m + n) + k
 
-    Counted at the full rank k, which the factors reach with the first k samples of a batch.
+
+def lrt_block(m: int, n: int, k: int, samples: int, *, reduced: bool = False) -> int:
+    """Multiply-accumulates of LRT for a block, counted as if it began with factors of rank k.
+
+    The sum's products and its SVD; or, where the sum is not formed, two orthogonalisations, a small
+    SVD and two rotations. `reduced` is unbiased: the singular vectors are multiplied by the
+    reduction's columns, whose own making is not counted.
     """
     columns = k + samples
-    rows_m, rows_n = min(m, columns), min(n, columns)
+    direct = sum_is_smaller(m, n, k, samples)
+    rows_m, rows_n = (m, n) if direct else (columns, columns)
+    values = min(rows_m, rows_n)
+    count = svd(rows_m, rows_n) + k * rows_m
+    if reduced and k < values:
+        count += values * k * (rows_m + rows_n)
+    if direct:
+        return count + columns * m * n
     return (
-        gram_schmidt(m, columns)
+        count
+        + gram_schmidt(m, columns)
         + gram_schmidt(n, columns)
-        + rows_m * columns * rows_n
-        + svd(rows_m, rows_n)
-        + k * (m * rows_m + n * rows_n)
-        + k * m
+        + columns**3
+        + k * columns * (m + n)
     )
 
 

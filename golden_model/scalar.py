@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from golden_model.compiled import compiled
+
 SIGNIFICAND_BITS = 18
 """Bits of a scalar's significand: one FPGA multiplier operand."""
 
@@ -33,6 +37,7 @@ RSQRT_ENTRY_BITS = 12
 """Bits of an entry of the table."""
 
 
+@compiled
 def round_scalar(value: float) -> float:
     """The scalar nearest to a non-negative float64 `value`."""
     fraction, power = math.frexp(value)
@@ -43,21 +48,25 @@ def round_scalar(value: float) -> float:
     return 0.0 if rounded < SMALLEST else LARGEST
 
 
+@compiled
 def multiply(left: float, right: float) -> float:
     """Product of scalars, rounded to a scalar."""
     return round_scalar(left * right)
 
 
+@compiled
 def add(left: float, right: float) -> float:
     """Sum of scalars, rounded to a scalar."""
     return round_scalar(left + right)
 
 
+@compiled
 def subtract(left: float, right: float) -> float:
     """Difference of scalars, rounded to a scalar; zero where it would be negative."""
     return round_scalar(max(left - right, 0.0))
 
 
+@compiled
 def exponent(value: float) -> int:
     """The exponent e of a scalar f * 2**e; `EXPONENT_MIN` for zero."""
     return math.frexp(value)[1] if value else EXPONENT_MIN
@@ -77,10 +86,13 @@ def _rsqrt_table() -> tuple[int, ...]:
 RSQRT_TABLE = _rsqrt_table()
 """Seeds of the reciprocal square root, from 1 to 2 in units of 2**-(RSQRT_ENTRY_BITS - 1)."""
 
+_RSQRT_SEEDS = np.array(RSQRT_TABLE) / (1 << (RSQRT_ENTRY_BITS - 1))
+
 RSQRT_ERROR = 2.0**-16
 """Bound of the relative error of `reciprocal_square_root`."""
 
 
+@compiled
 def reciprocal_square_root(value: float) -> float:
     """1 / sqrt(v) of a scalar, by a table and one Newton step; 0 for 0.
 
@@ -94,7 +106,7 @@ def reciprocal_square_root(value: float) -> float:
     half = -(-power // 2)
     index = int(fraction * (1 << RSQRT_INDEX_BITS)) & ((1 << (RSQRT_INDEX_BITS - 1)) - 1)
     index |= (power & 1) << (RSQRT_INDEX_BITS - 1)
-    seed = RSQRT_TABLE[index] / (1 << (RSQRT_ENTRY_BITS - 1))
+    seed = float(_RSQRT_SEEDS[index])
     u = math.ldexp(value, -2 * half)
     correction = subtract(3.0, multiply(u, multiply(seed, seed)))
     return math.ldexp(multiply(seed, correction), -1 - half)

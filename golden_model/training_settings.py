@@ -12,7 +12,7 @@ from golden_model.arrays import Device
 from golden_model.crossbar import MAX_STATES
 from golden_model.datasets import DATASETS
 from golden_model.optimizers import LayerPlan
-from golden_model.parameters import Parameters
+from golden_model.parameters import PRESETS, Parameters
 
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
@@ -169,6 +169,11 @@ class TrainingSettings:
                 f"layer_ranks has {len(ranks)} ranks for {len(layers)} layers with weights "
                 f"({', '.join(layer.name for layer in layers)}): give one for each"
             )
+        holding = " or ".join(
+            name
+            for name, preset in PRESETS.items()
+            if all(layer.m <= preset.max_m and layer.n <= preset.max_n for layer in layers)
+        )
         plans = []
         for (name, m, n, positions), rank in zip(layers, ranks, strict=True):
             parameters = self.parameters
@@ -177,8 +182,9 @@ class TrainingSettings:
             ):
                 raise TrainingError(
                     f"layer {name} of {m} x {n} weights exceeds the accelerator's max_m x "
-                    f"max_n = {parameters.max_m} x {parameters.max_n}: take a larger preset, "
-                    "raise max_m and max_n, or train a smaller network"
+                    f"max_n = {parameters.max_m} x {parameters.max_n}: "
+                    + (f"take preset {holding}, which holds every layer, " if holding else "")
+                    + "raise max_m and max_n, or train a smaller network"
                 )
             block = min(self.block * positions, parameters.block_limit(m, n))
             if self.optimizer == "sbe":

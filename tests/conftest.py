@@ -6,9 +6,14 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
 
 import eigenbar
 from golden_model.parameters import Parameters
+
+# The first call of a function may compile it; how long a test takes is no property to test.
+settings.register_profile("eigenbar", deadline=None)
+settings.load_profile("eigenbar")
 
 
 @pytest.fixture

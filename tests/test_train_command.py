@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from golden_model import training
+from golden_model import cifar, training
+from tests.golden_model.set_files import colour_batches, with_batch_md5, write_cifar
 
 QUICK = ("--dataset", "digits", "--network", "mlp", "--train-limit", "200")
 
@@ -114,3 +115,25 @@ def test_an_interruption_before_the_first_epochs_end_says_so(run, monkeypatch):
     status, _, error = run(*QUICK)
     assert status == 130
     assert "no epoch was saved" in error
+
+
+def test_a_vgg_style_network_trains_on_the_files_of_cifar(run, monkeypatch, tmp_path):
+    folder = write_cifar(tmp_path / "cifar-10-batches-py", cifar.PYTHON, colour_batches())
+    monkeypatch.setattr(cifar, "FORMS", (with_batch_md5(cifar.PYTHON, folder),))
+    path = tmp_path / "results.json"
+    options = "--dataset cifar-10 --network vgg8 --preset large --rank 2 --batch 10"
+    status, output, _ = run(*options.split(), "--data-folder", tmp_path, "--json", path)
+    assert status == 0
+    assert "fc1: 256 x 2049, rank 2, blocks of 8 samples" in output
+    assert json.loads(path.read_text())["history"][0]["images"] == 20
+
+
+def test_a_network_that_the_accelerator_cannot_hold_names_the_preset_that_does(
+    run, monkeypatch, tmp_path
+):
+    folder = write_cifar(tmp_path / "own", cifar.BINARY, colour_batches())
+    monkeypatch.setattr(cifar, "FORMS", (with_batch_md5(cifar.BINARY, folder),))
+    status, _, error = run("--dataset", "cifar-10", "--network", "vgg8", "--data-folder", folder)
+    assert status == 2
+    assert "layer fc1 of 256 x 2049 weights exceeds" in error
+    assert "take preset large, which holds every layer" in error

@@ -1,8 +1,5 @@
-"""Data sets: the order of search, and every way in which files can be wrong."""
+"""Data sets by name: the order of search, downloads, and what is said when there is nothing."""
 
-import gzip
-import hashlib
-import struct
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,46 +8,46 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from golden_model import datasets
-from golden_model.datasets import IDX_FILES, DatasetError, find_files, load, parse_idx, read_files
+from golden_model import cifar, datasets
+from golden_model.dataset_files import DatasetError
+from golden_model.datasets import CLASSES, DATASETS, SHAPES, find, load
+from golden_model.images import Images
+from tests.golden_model.set_files import (
+    colour_batches,
+    grey_arrays,
+    grey_files,
+    md5,
+    pack,
+    sha256,
+    with_batch_md5,
+    write_cifar,
+    write_idx,
+    write_npz,
+)
+
+SOURCES = datasets.SOURCES
 
 
-def idx(array):
-    shape = struct.pack(f">{array.ndim}I", *array.shape)
-    return bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
+def published(name, files):
+    """The sources, had set `name` been published as `files`."""
+    return {name: replace(SOURCES[name], contents=sha256(files))}
 
 
-def contents(train=6, test=4, pixels=(4, 5)):
-    random = np.random.default_rng(0)
-    arrays = (
-        random.integers(0, 256, (train, *pixels)),
-        np.arange(train) % 3,
-        random.integers(0, 256, (test, *pixels)),
-        np.arange(test) % 3,
-    )
-    return [idx(array) for array in arrays]
-
-
-def write(folder, files, compress=False):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in zip(IDX_FILES, files, strict=True):
-        path = folder / (f"{name}.gz" if compress else name)
-        path.write_bytes(gzip.compress(data) if compress else data)
-    return folder
-
-
-def checksums(files):
-    return tuple(hashlib.sha256(data).hexdigest() for data in files)
+def searched(monkeypatch, folder):
+    """Let the usual folders be below `folder`."""
+    monkeypatch.setattr(datasets, "DEBIAN_FOLDER", folder / "debian")
+    monkeypatch.setenv("KERAS_HOME", str(folder / "keras"))
+    (folder / "current").mkdir()
+    monkeypatch.chdir(folder / "current")
+    monkeypatch.delenv(datasets.FOLDER_VARIABLE, raising=False)
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A small set that is published as `mnist`, and no Debian folder."""
-    files = contents()
-    source = replace(datasets.SOURCES["mnist"], contents=checksums(files))
-    monkeypatch.setattr(datasets, "SOURCES", {"mnist": source})
-    monkeypatch.setattr(datasets, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.delenv(datasets.FOLDER_VARIABLE, raising=False)
+    files = grey_files()
+    monkeypatch.setattr(datasets, "SOURCES", published("mnist", files))
+    searched(monkeypatch, tmp_path)
     return files
 
 
@@ -69,8 +66,9 @@ def test_digits_are_real_images_split_the_same_way_every_time():
     first, second = load("digits"), load("digits")
     assert first.train_images.shape == (1437, 1, 8, 8)
     assert first.test_images.shape == (360, 1, 8, 8)
-    assert first.train_images.dtype == np.float32
-    assert (first.train_images.min(), first.train_images.max()) == (0.0, 1.0)
+    images = first.train_images[:]
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (0.0, 1.0)
     assert first.classes == 10
     assert set(first.test_labels.tolist()) == set(range(10))
     assert np.array_equal(first.train_images, second.train_images)
@@ -88,33 +86,128 @@ def test_an_unknown_data_set_is_named_with_those_that_exist():
         load("cifar")
 
 
-@pytest.mark.parametrize("compress", [False, True])
-def test_a_folder_of_idx_files_is_read_gzip_or_not(small, tmp_path, compress):
-    dataset = load("mnist", write(tmp_path / "own", small, compress))
-    assert dataset.train_images.shape == (6, 1, 4, 5)
-    assert dataset.train_images.dtype == np.float32
-    assert dataset.train_labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert dataset.test_labels.tolist() == [0, 1, 2, 0]
-    assert dataset.classes == 3
-    assert dataset.shape == (1, 4, 5)
-    pixels = parse_idx(small[0], tmp_path)
-    assert np.array_equal(np.rint(dataset.train_images[:, 0] * 255), pixels)
-
-
 def test_the_environment_variable_names_a_folder(small, tmp_path, monkeypatch):
-    monkeypatch.setenv(datasets.FOLDER_VARIABLE, str(write(tmp_path / "own", small)))
+    monkeypatch.setenv(datasets.FOLDER_VARIABLE, str(write_idx(tmp_path / "own", small)))
     assert len(load("mnist").train_labels) == 6
 
 
 def test_a_named_folder_comes_before_debians(small, tmp_path):
-    write(tmp_path / "debian" / "mnist", small)
+    write_idx(tmp_path / "debian" / "mnist", small)
     with pytest.raises(DatasetError, match=r"own does not hold the files of mnist.*t10k-labels"):
         load("mnist", tmp_path / "own")
 
 
 def test_debians_folder_comes_before_a_download(small, tmp_path, offline):
-    write(tmp_path / "debian" / "mnist", small, compress=True)
+    write_idx(tmp_path / "debian" / "mnist", small, compress=True)
     assert len(load("mnist").train_labels) == 6
+
+
+@pytest.mark.parametrize(
+    "folder", ["keras/datasets/fashion-mnist", "current/data/FashionMNIST/raw"]
+)
+def test_the_caches_of_keras_and_torchvision_are_searched(small, tmp_path, monkeypatch, folder):
+    monkeypatch.setattr(datasets, "SOURCES", published("fashion-mnist", small))
+    write_idx(tmp_path / folder, small, compress=True)
+    assert len(load("fashion-mnist").train_labels) == 6
+
+
+@pytest.mark.parametrize("folder", ["keras/datasets", "current/data"])
+def test_npz_files_are_found_and_held_to_the_checksums_of_the_idx_files(small, tmp_path, folder):
+    path = write_npz(tmp_path / folder / "mnist.npz", grey_arrays())
+    assert len(load("mnist").train_labels) == 6
+    write_npz(path, grey_arrays(train=9))
+    with pytest.raises(DatasetError, match=r"x_train of .*mnist.npz is not the file of mnist"):
+        load("mnist")
+
+
+@pytest.mark.parametrize("below", ["", "mnist", "MNIST/raw"])
+def test_a_named_folder_is_searched_with_its_usual_subfolders(small, tmp_path, below):
+    write_idx(tmp_path / "own" / below, small)
+    assert len(load("mnist", tmp_path / "own").train_labels) == 6
+
+
+def test_a_set_that_is_not_whole_is_no_reason_to_look_elsewhere(small, tmp_path):
+    write_idx(tmp_path / "current/data/mnist", small)
+    folder = write_idx(tmp_path / "debian/mnist", small)
+    (folder / "train-labels-idx1-ubyte").unlink()
+    with pytest.raises(DatasetError, match=r"debian/mnist has .* but not train-labels-idx1-ubyte"):
+        load("mnist")
+
+
+@pytest.fixture
+def colours(monkeypatch, tmp_path):
+    """A small set that is published as CIFAR-10; returns what writes a form of it."""
+    searched(monkeypatch, tmp_path)
+
+    def write(form, folder):
+        written = write_cifar(folder, form, colour_batches())
+        monkeypatch.setattr(cifar, "FORMS", (with_batch_md5(form, written),))
+        return written
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("form", "folder"),
+    [
+        (cifar.BINARY, "current/data/cifar-10-batches-bin"),
+        (cifar.PYTHON, "current/data/cifar-10-batches-py"),
+        (cifar.PYTHON, "keras/datasets/cifar-10-batches-py"),
+        (cifar.PYTHON, "keras/datasets/cifar-10-batches-py-target/cifar-10-batches-py"),
+    ],
+)
+def test_cifar_is_found_in_the_usual_caches(colours, tmp_path, form, folder):
+    colours(form, tmp_path / folder)
+    dataset = load("cifar-10")
+    assert dataset.shape == SHAPES["cifar-10"]
+    assert (len(dataset.train_labels), len(dataset.test_labels)) == (20, 4)
+
+
+def test_cifar_of_other_contents_is_refused(colours, tmp_path):
+    folder = colours(cifar.PYTHON, tmp_path / "own")
+    (folder / "data_batch_2").write_bytes((folder / "data_batch_1").read_bytes())
+    with pytest.raises(DatasetError, match="own/data_batch_2 is not the file of cifar-10: the MD5"):
+        load("cifar-10", folder)
+
+
+def test_cifar_is_downloaded_as_an_archive_and_read_from_it(colours, tmp_path, monkeypatch):
+    folder = write_cifar(tmp_path / "cifar-10-batches-bin", cifar.BINARY, colour_batches())
+    asked = []
+
+    def retrieve(url, known_hash, fname, path):
+        asked.append((url, known_hash))
+        path.mkdir(parents=True)
+        archive = pack(folder, path / fname)
+        form = replace(cifar.BINARY, archive_md5=md5(archive.read_bytes()))
+        monkeypatch.setattr(cifar, "FORMS", (form,))
+
+    pooch = SimpleNamespace(retrieve=retrieve, os_cache=lambda _: tmp_path / "cache")
+    monkeypatch.setitem(sys.modules, "pooch", pooch)
+    assert len(load("cifar-10").train_labels) == 20
+    url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+    assert asked == [(url, "md5:c32a1d4ab5d03f1284b67883e8d87530")]
+
+
+def test_cifar_that_is_nowhere_is_reported_with_every_form(colours, offline, tmp_path):
+    with pytest.raises(DatasetError) as caught:
+        load("cifar-10")
+    message = str(caught.value)
+    for form in (cifar.BINARY, cifar.PYTHON):
+        assert all(text in message for text in (form.folder, *form.archives))
+    assert all(str(folder) in message for folder in datasets.usual_folders())
+
+
+def test_images_take_a_byte_a_pixel_and_come_as_numbers_from_0_to_1():
+    pixels = np.arange(256, dtype=np.uint8).reshape(4, 1, 8, 8)
+    images = Images(pixels)
+    chosen = images[np.array([3, 1])]
+    assert chosen.dtype == np.float32
+    assert np.array_equal(chosen, (pixels[[3, 1]] / np.float32(255)).astype(np.float32))
+    assert (len(images), images.shape, np.asarray(images).max()) == (4, (4, 1, 8, 8), 1)
+
+
+def test_every_set_has_a_stated_shape():
+    assert set(SHAPES) == set(DATASETS)
 
 
 def test_a_download_is_asked_for_with_the_published_checksum(small, tmp_path, monkeypatch):
@@ -122,7 +215,7 @@ def test_a_download_is_asked_for_with_the_published_checksum(small, tmp_path, mo
 
     def retrieve(url, known_hash, fname, path):
         asked.append((url, known_hash))
-        return write(tmp_path / "cache", small, compress=True) / fname
+        write_idx(path, small, compress=True)
 
     pooch = SimpleNamespace(retrieve=retrieve, os_cache=lambda _: tmp_path)
     monkeypatch.setitem(sys.modules, "pooch", pooch)
@@ -139,7 +232,8 @@ def test_files_that_are_nowhere_are_reported_with_every_place(small, tmp_path, o
     with pytest.raises(DatasetError) as caught:
         load("mnist")
     message = str(caught.value)
-    assert str(tmp_path / "debian" / "mnist") in message
+    for folder in ("debian", "keras/datasets", "current/data"):
+        assert str(tmp_path / folder) in message
     assert "--data-folder" in message
     assert "EIGENBAR_DATA" in message
     assert "cvdf-datasets" in message
@@ -153,64 +247,19 @@ def test_without_pooch_the_report_says_how_to_get_it(small, monkeypatch):
 
 
 def test_contents_of_another_set_are_refused_by_their_checksum(small, tmp_path):
-    folder = write(tmp_path / "own", contents(train=9))
+    folder = write_idx(tmp_path / "own", grey_files(train=9))
     with pytest.raises(DatasetError, match=r"train-images\S* is not the file of mnist.*SHA"):
         load("mnist", folder)
 
 
-def damaged(tmp_path, index, change):
-    files = contents()
-    files[index] = change(files[index])
-    folder = write(tmp_path / "own", files)
-    paths = find_files(folder)
-    assert paths is not None
-    return paths
-
-
-@pytest.mark.parametrize(
-    ("index", "change", "message"),
-    [
-        (0, lambda data: data[:-3], "train-images-idx3-ubyte is truncated: 133 bytes"),
-        (1, lambda data: data[:6], "train-labels-idx1-ubyte is truncated: 6 bytes"),
-        (2, lambda data: data + b"\0", "t10k-images-idx3-ubyte is too long: 97 bytes"),
-        (3, lambda data: b"", "t10k-labels-idx1-ubyte is not an IDX file.*starts with nothing"),
-        (0, lambda data: b"\x89PNG" + data, "not an IDX file.*starts with 89 50 4e 47"),
-        (0, lambda data: bytes([0, 0, 13]) + data[3:], "not an IDX file of unsigned bytes"),
-        (0, lambda data: idx(np.zeros(6)), "has 1 dimensions where 3 are expected"),
-        (1, lambda data: idx(np.zeros(5)), "has 5 labels for the 6 images"),
-        (2, lambda data: idx(np.zeros((4, 4, 4))), r"images of \(4, 4\) pixels"),
-        (0, lambda data: gzip.compress(data)[:-12], "train-images-idx3-ubyte is a damaged gzip"),
-        (0, lambda data: b"\x1f\x8b" + data, "is a damaged gzip"),
-    ],
-)
-def test_a_damaged_file_is_named_with_what_is_wrong(tmp_path, index, change, message):
-    with pytest.raises(DatasetError, match=message):
-        read_files("mnist", damaged(tmp_path, index, change))
-
-
-def test_a_flipped_bit_inside_a_gzip_file_is_found(tmp_path):
-    def flip(data):
-        packed = bytearray(gzip.compress(data))
-        packed[len(packed) // 2] ^= 0x10
-        return bytes(packed)
-
-    with pytest.raises(DatasetError, match="is a damaged gzip"):
-        read_files("mnist", damaged(tmp_path, 0, flip))
-
-
-def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    paths = damaged(tmp_path, 0, lambda data: data)
-    paths[0].unlink()
-    paths[0].mkdir()
-    with pytest.raises(DatasetError, match=r"cannot read .*train-images\S*: Is a directory"):
-        read_files("mnist", paths)
-
-
-@pytest.mark.skipif(
-    find_files(datasets.DEBIAN_FOLDER / "fashion-mnist") is None, reason="no Fashion-MNIST here"
-)
-def test_debians_fashion_mnist_has_the_published_contents():
-    dataset = load("fashion-mnist")
-    assert dataset.train_images.shape == (60000, 1, 28, 28)
-    assert dataset.test_images.shape == (10000, 1, 28, 28)
-    assert dataset.classes == 10
+def test_the_real_sets_that_are_here_have_the_published_contents():
+    """Those that `find` finds on this machine; digits always are."""
+    sizes = {"digits": (1437, 360), "cifar-10": (50000, 10000)}
+    for name in DATASETS:
+        if reader := find(name):
+            dataset = reader()
+            images = dataset.train_images, dataset.test_images
+            assert tuple(map(len, images)) == sizes.get(name, (60000, 10000))
+            assert dataset.shape == SHAPES[name]
+            assert dataset.classes == CLASSES
+            assert np.bincount(dataset.test_labels).min() > 0

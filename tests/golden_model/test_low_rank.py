@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden_model import low_rank
 from golden_model.low_rank import Lrt, orthonormal_columns, truncated_svd, unbiased_reduction
 
 RANDOM = np.random.default_rng(0)
@@ -38,17 +39,27 @@ def test_biased_lrt_of_one_block_is_the_truncated_svd():
     assert np.allclose(factors.gradient(), truncated_svd(GRADIENT, 3).gradient())
 
 
+def test_lrt_is_the_same_whether_a_block_is_summed_or_orthogonalised(monkeypatch):
+    def gradient():
+        return Lrt(7, 11, 3, unbiased=False, seed=0).factorise(ACTIVATIONS, ERRORS, 8).gradient()
+
+    summed = gradient()
+    monkeypatch.setattr(low_rank, "sum_is_smaller", lambda *_: False)
+    assert np.allclose(gradient(), summed)
+
+
 def test_biased_lrt_is_never_nearer_than_the_truncated_svd():
     factors = Lrt(7, 11, 3, unbiased=False, seed=0).factorise(ACTIVATIONS, ERRORS, 1)
     assert distance(truncated_svd(GRADIENT, 3)) <= distance(factors) < np.linalg.norm(GRADIENT)
 
 
-def test_unbiased_lrt_gives_the_gradient_on_average():
+@pytest.mark.parametrize("block", [3, 4])  # orthogonalised, summed
+def test_unbiased_lrt_gives_the_gradient_on_average(block):
     lrt = Lrt(7, 11, 3, unbiased=True, seed=0)
-    draws = [lrt.factorise(ACTIVATIONS, ERRORS, 4).gradient() for _ in range(400)]
+    draws = [lrt.factorise(ACTIVATIONS, ERRORS, block).gradient() for _ in range(400)]
     spread = np.linalg.norm(np.std(draws, axis=0)) / np.sqrt(len(draws))
     assert np.linalg.norm(np.mean(draws, axis=0) - GRADIENT) < 2 * spread
-    biased = Lrt(7, 11, 3, unbiased=False, seed=0).factorise(ACTIVATIONS, ERRORS, 4)
+    biased = Lrt(7, 11, 3, unbiased=False, seed=0).factorise(ACTIVATIONS, ERRORS, block)
     assert distance(biased) > 2 * spread  # the bias would show
 
 

@@ -1,5 +1,7 @@
 """What optimisers take: counted on the sizes, and against the operations themselves."""
 
+from dataclasses import replace
+
 import pytest
 
 from golden_model.optimizer_cost import BatchCost, batch_cost, gram_schmidt
@@ -55,8 +57,19 @@ def test_lrt_of_one_sample_a_block_keeps_one_rank_more():
     cost = batch_cost("lrt", plan, images=2)
     assert cost.memory == 4 * 50 + 3
     svd = 7 * 4 * 4**2 + 4 * 4**3
-    block = (20 + 30) * 4 * 4 + 4 * 4 * 4 + svd + 3 * (20 + 30) * 4 + 3 * 20
+    block = (20 + 30) * 4 * 4 + 4 * 4 * 4 + svd + 3 * (20 + 30) * 4 + 3 * 4
     assert cost.multiply_accumulates == 2 * block + 3 * 20
+    reduced = batch_cost("lrt-unbiased", plan, images=2)
+    assert reduced.multiply_accumulates == cost.multiply_accumulates + 2 * 4 * 3 * (4 + 4)
+
+
+def test_lrt_of_large_blocks_keeps_their_sum():
+    plan = LayerPlan("conv", m=20, n=30, positions=17, rank=3, block=17)
+    cost = batch_cost("lrt", plan, images=2)
+    assert cost.memory == 20 * 30
+    svd = 7 * 30 * 20**2 + 4 * 20**3
+    assert cost.multiply_accumulates == 2 * ((3 + 17) * 20 * 30 + svd + 3 * 20) + 3 * 20
+    assert batch_cost("lrt", replace(plan, block=16), images=1).memory == (3 + 16) * 50 + 3
 
 
 def test_costs_of_layers_add_up():
