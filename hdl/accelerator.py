@@ -156,6 +156,7 @@ class Accelerator(wiring.Component):
             registers.error_aborted_set.eq(aborting),
             registers.error_write_set.eq(registers.bad_write),
             registers.cycles.eq(core.cycles),
+            registers.phase_cycles.eq(core.phase_cycles),
             registers.multiply_cycles.eq(core.multiply_cycles),
             registers.saturations.eq(core.saturations),
             registers.clips.eq(update.clips),

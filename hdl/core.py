@@ -23,8 +23,8 @@ class Core(wiring.Component):
     `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
     `update_scale` hold from the end of a batch (`finished`) to the next `start`.
 
-    Counters of the last batch: `cycles` busy, `multiply_cycles` in which the array took a step,
-    `saturations` of words.
+    Counters of the last batch: `cycles` busy, `phase_cycles` of them in each `Phase`,
+    `multiply_cycles` in which the array took a step, `saturations` of words.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -63,6 +63,7 @@ class Core(wiring.Component):
                 "scale": Out(scalars),
                 "update_scale": Out(scalars),
                 "cycles": Out(32),
+                "phase_cycles": Out(data.ArrayLayout(32, len(Phase))),
                 "multiply_cycles": Out(32),
                 "saturations": Out(32),
                 # Update driver
@@ -209,7 +210,13 @@ class Core(wiring.Component):
         # Counters
         with m.If(start):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
+            m.d.sync += [count.eq(0) for count in self.phase_cycles]
         with m.Else():
+            for phase in Phase:
+                with m.If(self.busy & (self.phase == phase)):
+                    m.d.sync += self.phase_cycles[phase.value].eq(
+                        self.phase_cycles[phase.value] + 1
+                    )
             m.d.sync += [
                 self.cycles.eq(self.cycles + self.busy),
                 self.multiply_cycles.eq(self.multiply_cycles + datapath.multiplying),
