@@ -39,12 +39,11 @@ _READ = 2  # cycles from an address to a registered memory word
 _OPERANDS = _READ + narrow.LATENCY  # from a step to its operands
 _FACTOR_ADDRESS = _OPERANDS - _READ  # when factors and samples are addressed, to arrive with words
 _RESULT = _OPERANDS + mac_array.LATENCY
-_SETTLED = _RESULT + magnitude.LATENCY - 3
 
 
-def settle_gap(parameters: Parameters) -> int:
-    """Idle cycles between a pass that writes residuals and one that reads them."""
-    return _SETTLED + 1
+def settled_stage(parameters: Parameters) -> int:
+    """Cycles from a step whose results are residuals to `settled`."""
+    return _RESULT + magnitude.LATENCY - 3
 
 
 def projected_stage(parameters: Parameters) -> int:
@@ -316,7 +315,7 @@ class Datapath(wiring.Component):
             residual_write.addr.eq(row_address(p, result.group, result.result)),
             residual_write.data.eq(array.result),
         ]
-        ending = steps[_SETTLED]
+        ending = steps[settled_stage(p)]
         m.d.comb += [
             self.settled.eq(ending.step & ending.final & (ending.target == Target.RESIDUALS)),
             self.settled_group.eq(ending.group),

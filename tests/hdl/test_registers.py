@@ -201,4 +201,4 @@ def test_encode_refuses_unknown_fields_and_large_values():
 def test_documentation_names_every_register():
     text = RegisterMap.of(Parameters()).markdown()
     assert all(f"| {register.name}" in text for register in MAP.registers)
-    assert "WEIGHT[4]" in text
+    assert "WEIGHT[16]" in text
