@@ -190,12 +190,12 @@ class TrainingSettings:
             if self.optimizer == "sbe":
                 rank, block = 1, min(positions, block)
             rank = min(rank, m, n)
-            if self.optimizer == "sbpca" and self.arithmetic == "fixed":
-                if rank > parameters.max_rank:
-                    raise TrainingError(
-                        f"rank = {rank} of layer {name} exceeds the accelerator's max_rank = "
-                        f"{parameters.max_rank}: lower the rank, raise max_rank, or train in float"
-                    )
+            fixed = self.optimizer == "sbpca" and self.arithmetic == "fixed"
+            if fixed and rank > parameters.max_rank:
+                raise TrainingError(
+                    f"rank = {rank} of layer {name} exceeds the accelerator's max_rank = "
+                    f"{parameters.max_rank}: lower the rank, raise max_rank, or train in float"
+                )
             plans.append(LayerPlan(name, m, n, positions, rank, block))
         return plans
 

@@ -110,9 +110,7 @@ class Aligner(wiring.Component):
         with m.If(valid[0]):
             m.d.sync += [
                 self.shift[group][columns[1]].eq(larger),
-                self.projection_bits[columns[1]].eq(
-                    Mux(bits > self.bits_max, self.bits_max, bits)
-                ),
+                self.projection_bits[columns[1]].eq(Mux(bits > self.bits_max, self.bits_max, bits)),
             ]
 
         # A guard bit stays below the integer, and the bits lost below that are sticky.

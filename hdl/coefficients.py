@@ -79,8 +79,6 @@ class CoefficientPipeline(wiring.Component):
         m.d.comb += [
             self.saturated.eq(saturates),
             self.fraction_bits.eq(fraction_1),
-            self.coefficient.eq(
-                Mux(negatives[-1], Mux(saturates, largest, magnitude), -magnitude)
-            ),
+            self.coefficient.eq(Mux(negatives[-1], Mux(saturates, largest, magnitude), -magnitude)),
         ]
         return m

@@ -63,7 +63,7 @@ class Core(wiring.Component):
                 "scale": Out(scalars),
                 "update_scale": Out(scalars),
                 "cycles": Out(32),
-                "phase_cycles": Out(data.ArrayLayout(32, len(Phase))),
+                "phase_cycles": Out(data.ArrayLayout(32, len(Phase.__members__))),
                 "multiply_cycles": Out(32),
                 "saturations": Out(32),
                 # Update driver
@@ -212,7 +212,7 @@ class Core(wiring.Component):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
             m.d.sync += [count.eq(0) for count in self.phase_cycles]
         with m.Else():
-            for phase in Phase:
+            for phase in Phase.__members__.values():
                 with m.If(self.busy & (self.phase == phase)):
                     m.d.sync += self.phase_cycles[phase.value].eq(
                         self.phase_cycles[phase.value] + 1

@@ -19,11 +19,13 @@ class MacArray(wiring.Component):
 
         result = begin * 2**raise_by + sum over the steps of left * right
 
-    with `begin` and `raise_by` those of the first step, counted only if it has `raised`. A step with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes
-    a multiplier of several digits from steps that follow each other, the highest digit first. A dot
-    product is a run over rows, summed over lanes by an `AdderTree` afterwards; an accumulation is a
-    run over samples whose result stays in its lane. `step` low leaves the accumulators as they
-    are. Widths are bounded by `Parameters.accumulator_bits`; nothing wraps.
+    with `begin` and `raise_by` those of the first step, counted only if it has `raised`. A step
+    with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes a
+    multiplier of several digits from steps that follow each other, the highest digit first. A
+    dot product is a run over rows, summed over lanes by an `AdderTree` afterwards; an
+    accumulation is a run over samples whose result stays in its lane. `step` low leaves the
+    accumulators as they are. Widths are bounded by `Parameters.accumulator_bits`; nothing
+    wraps.
 
     Latency `LATENCY` cycles, a step a cycle; the next run may start in the cycle after `last`.
     `result` is valid for the one cycle in which `valid` is high.
@@ -75,7 +77,7 @@ class MacArray(wiring.Component):
                     right.eq(self.right[c][lane]),
                     product.eq(left * right),
                     half.eq(begin.as_signed() << self.raise_by[c][:low]),
-                    base.eq(half << (high_shift << low)[: shift_bits]),
+                    base.eq(half << (high_shift << low)[:shift_bits]),
                 ]
                 raised = total << (p.width - 1)
                 kept = Mux(controls["horner"], raised, total)

@@ -27,7 +27,8 @@ def _seeds() -> list[int]:
     for entry in scalar.RSQRT_TABLE:
         seed = scalar.encode(entry / _SEED_UNIT)
         square = scalar.encode(scalar.multiply(entry / _SEED_UNIT, entry / _SEED_UNIT))
-        assert seed >> _S == 1 and square >> _S in (1, 2)
+        assert seed >> _S == 1
+        assert square >> _S in (1, 2)
         significand = (1 << _S) - 1
         words.append((seed & significand) | (square & significand) << (_S + 1)
                      | (square >> _S == 2) << _S)  # fmt: skip
@@ -42,14 +43,18 @@ class NormUnit(wiring.Component):
     come with `done`, high `LATENCY` cycles after `start`. One multiplier, used three times.
     """
 
-    square: In(SCALAR)
-    start: In(1)
-    kept: Out(SCALAR)
-    root: Out(SCALAR)
-    reciprocal: Out(SCALAR)
-    done: Out(1)
-    nearly: Out(1)
-    """The cycle before `done`."""
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "square": In(SCALAR),
+                "kept": Out(SCALAR),
+                "root": Out(SCALAR),
+                "reciprocal": Out(SCALAR),
+                "done": Out(1),
+                "nearly": Out(1),  # the cycle before
+            }
+        )
 
     def elaborate(self, platform: object) -> Module:
         """A register a stage; `stage[i]` is high i + 1 cycles after `start`."""

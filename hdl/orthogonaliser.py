@@ -31,8 +31,8 @@ class Orthogonaliser(wiring.Component):
     """Norms and coefficients from the dot products of a group of ranks, taken at `start`.
 
     All `dots` from column `first` on become scalars, kept by rank until the group's next ones:
-    `scalar` and `negative` are those at `read_group` and `read_column`. `converted` is high when the
-    last of `last_group` is written, but not those with a pivot.
+    `scalar` and `negative` are those at `read_group` and `read_column`. `converted` is high when
+    the last of `last_group` is written, unless they are with a pivot.
 
     Of dot products with a pivot (`tag.gram`), the one with itself (column `first` of `tag.pivot`'s
     group) gives `square`, `root` and their reciprocal (`NormUnit`); `norm_done` announces them.

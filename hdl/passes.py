@@ -13,7 +13,7 @@ from hdl.shapes import column_shape, group_bits, group_shape
 
 @unique
 class Kind(IntEnum):
-    """What a pass computes for one group of ranks, `own` being the factor in hand, `other` the other.
+    """What a pass computes for a group of ranks, `own` being the factor in hand, `other` the other.
 
     Left operands are a row for all columns, or each column's own row; right operands are each
     column's own row, or a scalar a column. The pivot is the rank that Gram-Schmidt is at.

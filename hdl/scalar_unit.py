@@ -225,9 +225,7 @@ class ScalarUnit(wiring.Component):
                     m.next = "PRODUCT"
 
             with m.State("PRODUCT"):
-                residual = Mux(
-                    instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0
-                )
+                residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
                 m.d.sync += [
                     product.eq(left.significand * right.significand),
                     product_power.eq(left.exponent + right.exponent + residual),

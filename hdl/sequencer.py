@@ -1,6 +1,7 @@
 """The sequencer: the passes and scalar programs of a batch, in their order."""
 
 from collections.abc import Callable
+from typing import Any
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import enum, wiring
@@ -158,7 +159,7 @@ class Sequencer(wiring.Component):
             programs.last_column.eq(self.last_column),
         ]
 
-        def run_pass(phase: Phase, kind: Kind, when: object, after: Callable[[], None]) -> None:
+        def run_pass(phase: Any, kind: Kind, when: object, after: Callable[[], None]) -> None:
             """Start a pass `when` it may; `after` it was taken."""
             m.d.comb += [self.phase.eq(phase), order.kind.eq(kind), self.pass_start.eq(when)]
             with m.If(accepted):
@@ -255,9 +256,7 @@ class Sequencer(wiring.Component):
 
             with m.State("DOT"):
                 m.d.comb += order.columns.eq(active & from_pivot)
-                run_pass(
-                    Phase.ORTHOGONALISE, Kind.DOT, settled.bit_select(group, 1), after_dot
-                )
+                run_pass(Phase.ORTHOGONALISE, Kind.DOT, settled.bit_select(group, 1), after_dot)
 
             def after_subtract() -> None:
                 m.d.sync += [settled.bit_select(group, 1).eq(0), group.eq(group + 1)]

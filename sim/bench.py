@@ -190,7 +190,10 @@ class Bench:
         answer.multiply_cycles = await driver.read("MULTIPLY_CYCLES")
         steps = batch_steps(parameters, batch.m, batch.n, batch.k, batch.samples)
         answer.compare("MULTIPLY_CYCLES", answer.multiply_cycles, steps)
-        phases = {phase.name: await driver.read("PHASE_CYCLES", phase.value) for phase in Phase}
+        phases = {
+            phase.name: await driver.read("PHASE_CYCLES", phase.value)
+            for phase in Phase.__members__.values()
+        }
         answer.phase_cycles = {name: cycles for name, cycles in phases.items() if cycles}
         answer.compare("sum of PHASE_CYCLES", sum(phases.values()), answer.cycles + updating)
         if batch.update is not None:

@@ -16,9 +16,9 @@ def test_the_last_row_of_a_vector_counts_whole():
 def test_groups_of_ranks_take_the_samples_once_each_and_gram_schmidt_its_triangle():
     # Eight ranks on four columns: two groups; ranks 0 to 3 meet both, ranks 4 to 7 their own.
     rows = 16 + 64
-    assert ideal_block_cycles(Parameters(), 256, 1024, 8, 32) == (
-        2 * 2 * 32 + 2 * (4 * 2 + 4)
-    ) * (rows)
+    assert ideal_block_cycles(Parameters(), 256, 1024, 8, 32) == (2 * 2 * 32 + 2 * (4 * 2 + 4)) * (
+        rows
+    )
 
 
 def test_steps_are_those_of_the_passes():
