@@ -1,7 +1,7 @@
 """Generated configurations: the core equals the golden integer model on every bit of each.
 
-Parameters, dimensions, ranks and data are drawn; `make nightly` runs them all. The share that this
-process runs can be chosen (EIGENBAR_CONFIGURATIONS), the default being enough for a night.
+Parameters, dimensions, ranks and data are drawn; `make nightly` runs them. Their number can be set:
+EIGENBAR_CONFIGURATIONS.
 """
 
 import os
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from golden_model.parameters import Parameters
 from tests.hdl.core_bench import KINDS, assert_batch_equals_golden_model
 
-SHARES = 8
+SHARES = 32
 """Tests that the configurations are shared among, to run side by side."""
 
 CONFIGURATIONS = int(os.environ.get("EIGENBAR_CONFIGURATIONS", "320"))
@@ -24,7 +24,9 @@ CONFIGURATIONS = int(os.environ.get("EIGENBAR_CONFIGURATIONS", "320"))
 def configurations(draw):
     """Parameters, m, n, k, samples of each block, kind of data, seed."""
     lanes = draw(st.sampled_from((4, 8, 16, 32)))
-    columns = draw(st.integers(1, 8))
+    # Simulation takes as long as there are cells: large arrays are drawn, but not often.
+    cells = draw(st.sampled_from((16, 32, 32, 64, 256)))
+    columns = draw(st.integers(1, max(1, min(8, cells // lanes))))
     m, n = (draw(st.integers(1, 3 * lanes)) for _ in range(2))
     k = draw(st.integers(1, min(3 * columns, m, n)))
     block = draw(st.integers(1, 5))
