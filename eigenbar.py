@@ -30,12 +30,15 @@ from golden_model import (
     training,
 )
 from golden_model.architectures import NETWORKS, NetworkError
-from golden_model.arrays import IDEAL, Device
+from golden_model.arrays import IDEAL, RANK_SEQUENTIAL, UPDATES, Device
+from golden_model.comparison_results import with_energy
 from golden_model.datasets import DatasetError
 from golden_model.devices import LAWS, DeviceError, Variation
+from golden_model.energy import EnergyError, EnergyTable
 from golden_model.files import why_unwritable, write_json
 from golden_model.page import ReportError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
+from golden_model.reads import MODES, ReadError, Reads
 from golden_model.run_log import Line, read_lines
 from golden_model.sweep import (
     BASE,
@@ -69,9 +72,11 @@ USER_ERRORS = (
     ParameterError,
     DatasetError,
     DeviceError,
+    EnergyError,
     NetworkError,
     TrainingError,
     ComparisonError,
+    ReadError,
     ReportError,
     GenerationError,
     CosimError,
@@ -117,6 +122,25 @@ BuildsOption = Annotated[
 LayerRanksOption = Annotated[
     str | None,
     typer.Option(metavar="K,K,...", help="A rank for each layer with weights, in turn."),
+]
+UpdateOption = Annotated[
+    str,
+    typer.Option(
+        help=f"{_choices(UPDATES)} The accelerator's outer products one after another, or the "
+        "change summed outside the array and written cell by cell, of any optimizer (pulsed)."
+    ),
+]
+ReadSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help=f"Of reads: {', '.join(field.name for field in fields(Reads) if field.name != 'mode')}"
+        "; repeatable.",
+    ),
+]
+EnergyOption = Annotated[
+    Path | None,
+    typer.Option("--energy", help="TOML file of what events cost, in place of the table's."),
 ]
 DataFolderOption = Annotated[
     Path | None,
@@ -341,6 +365,15 @@ def train(
             "in crossbar tiles, updated by the drivers' pulses."
         ),
     ] = "ideal",
+    update: UpdateOption = RANK_SEQUENTIAL,
+    reads: Annotated[
+        str,
+        typer.Option(
+            help=f"{_choices(MODES)} Exact products, or through DACs and ADCs (pulsed); --read-set "
+            "has their properties."
+        ),
+    ] = Reads.mode,
+    read_set: ReadSetOption = None,
     device_states: Annotated[
         int, typer.Option(help="Conductance states of a device (pulsed).")
     ] = Device.states,
@@ -385,6 +418,7 @@ def train(
         int | None, typer.Option(help="Train with the first so many images only.")
     ] = None,
     data_folder: DataFolderOption = None,
+    energy: EnergyOption = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that takes the state after every epoch.")
     ] = None,
@@ -405,14 +439,16 @@ def train(
         momentum=momentum,
         arithmetic=arithmetic,
         array=array,
+        update=update,
+        reads=_reads(reads, read_set or []),
         parameters=parameters if width is None else with_width(parameters, width),
         device=Device(
-            device_states,
-            weight_range,
-            not stochastic,
-            device_law,
-            device_asymmetry,
-            _variation(device_variation or []),
+            states=device_states,
+            weight_range=weight_range,
+            scrambled=not stochastic,
+            law=device_law,
+            asymmetry=device_asymmetry,
+            variation=_variation(device_variation or []),
         ),
         epochs=epochs,
         batch=batch,
@@ -423,6 +459,7 @@ def train(
         seed=seed,
         train_limit=train_limit,
     )
+    table = _energy_table(energy)
     data = datasets.load(dataset, data_folder)
     try:
         with TrainingProgress() as progress:
@@ -433,6 +470,7 @@ def train(
                 resume=resume,
                 results=json,
                 progress=progress.show,
+                energy=table,
             )
     except KeyboardInterrupt:
         saved = checkpoint is not None and checkpoint.exists()
@@ -456,6 +494,23 @@ def train(
             f"test accuracy {100 * line['test_accuracy']:.2f} %, "
             f"{line['images_per_second']:.0f} images/s, {line['saturations']} saturations"
         )
+    if reads == "analog":
+        counted = result["reads"]
+        typer.echo(
+            f"reads: {result['events']['adc_conversions']} ADC conversions, "
+            f"{counted['adc_saturations']} saturated, "
+            f"{counted['repeated_forward'] + counted['repeated_transposed']} reads repeated, "
+            f"{counted['input_clips']} inputs clipped, {counted['sum_saturations']} sums saturated"
+        )
+    if array == "pulsed":
+        parts = result["energy_parts"]
+        typer.echo(
+            f"energy: {result['energy']:.4g} nJ an image, most of it "
+            + ", ".join(
+                f"{name.replace('_', ' ')} {100 * parts[name] / result['energy']:.0f} %"
+                for name in sorted(parts, key=parts.__getitem__, reverse=True)[:3]
+            )
+        )
 
 
 @app.command("estimate")
@@ -475,17 +530,21 @@ def estimate_command(
     slots: Annotated[
         int | None, typer.Option(help="Slots of an update's phase; max_slots unless given.")
     ] = None,
+    update: UpdateOption = RANK_SEQUENTIAL,
+    read_set: ReadSetOption = None,
+    energy: EnergyOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SettingsOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Print memory, multiply-accumulates, cycles, pulses and writes of a batch, without running it.
+    """Print memory, arithmetic, cycles, pulses, reads and energy of a batch, without running it.
 
-    docs/estimate.md has the formulas.
+    docs/estimate.md and docs/energy.md have the formulas.
     """
     parameters = chosen_parameters(preset, config, settings)
     check_results(json)
+    table = _energy_table(energy)
     run = TrainingSettings(
         dataset=dataset,
         network=network,
@@ -494,10 +553,13 @@ def estimate_command(
         layer_ranks=None if layer_ranks is None else _ranks(layer_ranks),
         block=block,
         batch=batch,
+        array="pulsed" if update != RANK_SEQUENTIAL else "ideal",
+        update=update,
+        reads=_reads(Reads.mode, read_set or []),
         parameters=parameters,
     )
     shape = datasets.SHAPES[dataset] if image is None else _image_shape(image)
-    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots)
+    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots, table)
     results = estimate.as_dict(layers, run)
     if json is not None:
         write_json(json, results)
@@ -523,6 +585,20 @@ def _image_shape(text: str) -> tuple[int, int, int]:
     if min(channels, height, width) < 1:
         raise TrainingError(f"--image {text!r} must be three integers C,H,W of at least 1")
     return channels, height, width
+
+
+def _reads(mode: str, texts: Iterable[str]) -> Reads:
+    values = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ReadError(f"--read-set {text!r} must have the form NAME=VALUE")
+        values[name.strip()] = setting_names.parse(f"reads.{name.strip()}", value)
+    return Reads(**{"mode": mode} | values)
+
+
+def _energy_table(path: Path | None) -> EnergyTable:
+    return EnergyTable() if path is None else EnergyTable.from_toml(path)
 
 
 def _variation(texts: Iterable[str]) -> Variation:
@@ -633,6 +709,7 @@ def compare(
         typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler."),
     ] = None,
     data_folder: DataFolderOption = None,
+    energy: EnergyOption = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the report of the results in --out anew.")
     ] = False,
@@ -641,8 +718,9 @@ def compare(
 
     VALUE,... are values to combine. They take the place of the sweep file's, in each of its groups.
     """
+    table = _energy_table(energy)
     if report_only:
-        _report(read_lines(out / comparison.RUNS_FILE), out)
+        _report(read_lines(out / comparison.RUNS_FILE), out, table)
         return
     given = {
         "dataset": dataset, "network": network, "optimizer": optimizer, "rank": rank,
@@ -684,12 +762,14 @@ def compare(
                 soft_wrap=True,
             )
             raise typer.Exit(130) from None
-    _report(log.lines, out)
+    _report(log.lines, out, table)
 
 
-def _report(lines: Sequence[Line], folder: Path) -> None:
-    """Write the report of the results `lines` to `folder`, and print its table."""
-    methods = comparison_report.write_report(lines, folder)
+def _report(lines: Sequence[Line], folder: Path, energy: EnergyTable) -> None:
+    """Write the report of the results `lines` to `folder`, energies by table `energy`, and print
+    its table.
+    """
+    methods = comparison_report.write_report(with_energy(lines, energy), folder)
     shown = slice(6)  # so many columns fit a terminal
     print_table(
         comparison_report.HEADER[shown],

@@ -18,6 +18,9 @@ PART_BYTES = 4 << 20
 About what a processor's core has of cache, so that a layer finds there what the last one left.
 """
 
+UNFOLD_BYTES = 1 << 20
+"""What the errors of a convolution may take that are unfolded at once on the way back."""
+
 
 class NetworkError(ValueError):
     """A network is unknown or does not fit the images."""
@@ -209,22 +212,37 @@ def part_images(network: Sequence[Stage]) -> int:
     return max(1, PART_BYTES // _image_bytes(network))
 
 
+def unfolded_images(image_bytes: int) -> int:
+    """Images whose errors are unfolded at once if each takes `image_bytes`, at least one."""
+    return max(1, UNFOLD_BYTES // image_bytes)
+
+
 def batch_bytes(
     name: str, shape: tuple[int, int, int], classes: int, batch: int, threads: int = 1
 ) -> int:
     """Most memory that training with batches of `batch` images takes, testing in between included.
 
     That is the samples of all layers, unfolded activations and errors, which stay for the
-    optimiser; and for the images under way in `threads` the inputs and outputs of all layers and,
-    when testing, the activations of the largest. Weights and optimiser come on top.
+    optimiser; and for the images under way in `threads` the inputs and outputs of all layers and
+    the largest that a layer unfolds: when testing its activations, on the way back the errors of
+    `unfolded_images`. Weights and optimiser come on top.
     """
     network, layers = stages(name, shape, classes), layer_shapes(name, shape, classes)
     samples = sum(layer.positions * (layer.m + layer.n) for layer in layers)
-    unfolded = max(layer.positions * layer.n for layer in layers)
     under_way = part_images(network) * threads
-    return FLOAT_BYTES * (batch * samples + under_way * unfolded) + under_way * _image_bytes(
-        network
+    activations = FLOAT_BYTES * max(layer.positions * layer.n for layer in layers)
+    unfolded = max(under_way * activations, threads * _unfolded_errors(network))
+    return FLOAT_BYTES * batch * samples + under_way * _image_bytes(network) + unfolded
+
+
+def _unfolded_errors(network: Sequence[Stage]) -> int:
+    """Most bytes of errors that a convolution unfolds at once; the first needs none."""
+    images = (
+        FLOAT_BYTES * inputs.height * inputs.width * spec.kernel**2 * outputs.channels
+        for spec, inputs, outputs in network[1:]
+        if isinstance(spec, ConvolutionSpec)
     )
+    return max((unfolded_images(image) * image for image in images), default=0)
 
 
 def _image_bytes(network: Sequence[Stage]) -> int:

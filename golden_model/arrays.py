@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -12,9 +13,12 @@ import numpy as np
 from golden_model import scalar
 from golden_model.crossbar import Crossbar, update_rate
 from golden_model.devices import LAWS, DeviceError, Population, Variation
+from golden_model.layer_reads import LayerReads
 from golden_model.layers import WeightLayer
 from golden_model.optimizers import WordFactors
 from golden_model.parameters import Parameters
+from golden_model.rank_sum import device_steps
+from golden_model.reads import Reads
 from golden_model.sbpca import Array, Factors
 
 
@@ -30,6 +34,8 @@ class UpdateCounters:
     """Coincidences of a row pulse and a column pulse."""
     bounded: int = 0
     """Coincidences without effect, because the device was at its bound."""
+    cell_writes: int = 0
+    """Cells stepped by themselves (rank-sum), each once an update."""
 
     def add(self, other: UpdateCounters) -> None:
         """Add `other` to these."""
@@ -37,6 +43,7 @@ class UpdateCounters:
         self.clips += other.clips
         self.coincidences += other.coincidences
         self.bounded += other.bounded
+        self.cell_writes += other.cell_writes
 
 
 class WeightArray(Protocol):
@@ -80,6 +87,11 @@ class IdealArray:
         self._layer.weights[:] = arrays["weights"]
 
 
+RANK_SEQUENTIAL, RANK_SUM = "rank-sequential", "rank-sum"
+UPDATES = (RANK_SEQUENTIAL, RANK_SUM)
+"""How a pulsed array is updated: outer product by outer product, rows and columns driven together,
+or cell by cell with the change summed outside (`golden_model.rank_sum`)."""
+
 IDEAL = "ideal"
 """The law of devices that count their pulses exactly, as the co-simulated crossbar's do."""
 
@@ -88,7 +100,8 @@ IDEAL = "ideal"
 class Device:
     """The devices of a pulsed array.
 
-    Raises `DeviceError` for an unknown law and an asymmetry outside -1 to 1.
+    Raises `DeviceError` for an unknown law, an asymmetry outside -1 to 1, and a least number of
+    slots that is no power of two.
     """
 
     states: int = 1024
@@ -97,6 +110,8 @@ class Device:
     """Largest weight, in standard deviations of the layer's initial weights."""
     scrambled: bool = True
     """Pulses are scrambled low-discrepancy ones, otherwise stochastic ones."""
+    min_slots: int = 1
+    """Least slots of a phase, a power of two (SLOTS.min); the accelerator's most prevail."""
     law: str = IDEAL
     """How a pulse moves a device: `ideal`, or one of `devices.LAWS`."""
     asymmetry: float = 0.0
@@ -110,6 +125,12 @@ class Device:
             raise DeviceError(
                 f"device law = {self.law!r} is unknown; choose from {', '.join(laws)}"
             )
+        if not (
+            isinstance(self.min_slots, int)
+            and self.min_slots > 0
+            and self.min_slots.bit_count() == 1
+        ):
+            raise DeviceError(f"device min_slots = {self.min_slots!r} must be a power of two")
         if not -1 < self.asymmetry < 1:
             raise DeviceError(f"device asymmetry = {self.asymmetry} must be between -1 and 1")
 
@@ -123,29 +144,47 @@ class Device:
 class PulsedArray:
     """Weights in crossbar tiles, changed by the drivers' pulses.
 
-    The layer computes with the weights read from the crossbar after every update. The crossbar's
-    range is a multiple of the standard deviation of the layer's initial weights, sqrt(2 / inputs).
+    The layer computes with the weights read exactly from the crossbar after every update, or by the
+    crossbar's analog reads (`golden_model.layer_reads`). The crossbar's range is a multiple of the
+    standard deviation of the layer's initial weights, sqrt(2 / inputs).
     """
 
     def __init__(
-        self, parameters: Parameters, layer: WeightLayer, device: Device, seed: int = 0
+        self,
+        parameters: Parameters,
+        layer: WeightLayer,
+        device: Device,
+        seed: int = 0,
+        *,
+        update: str = RANK_SEQUENTIAL,
+        reads: Reads | None = None,
+        read_seed: Sequence[int] = (),
     ) -> None:
         """Program the weights of `layer` into tiles; they become the nearest states.
 
-        `seed` draws what differs from device to device.
+        `seed` draws what differs from device to device, `read_seed` the noise of `reads`, which are
+        ideal unless given. `update` is one of `UPDATES`. Raises `ReadError` for reads that the
+        golden model cannot hold exactly.
         """
         m, n = layer.weights.shape
         self._parameters = parameters
         self._layer = layer
         self._scrambled = device.scrambled
+        self._min_slots = device.min_slots
+        self._update = update
         weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
         devices = None if device.law == IDEAL else partial(device.population, seed=seed)
         self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, devices)
         self._crossbar.program(layer.weights)
+        if reads is not None and reads.mode == "analog":
+            largest = self._crossbar.largest_cell
+            layer.reads = LayerReads(reads, parameters, largest, read_seed)
         self._read()
 
     def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
         """See `WeightArray`. Raises TypeError for a gradient that no driver can apply."""
+        if self._update == RANK_SUM:
+            return self._descend_cell_by_cell(gradient, rate, seed)
         if not isinstance(gradient, WordFactors):
             raise TypeError(
                 "a crossbar is updated by the words of fixed-point SBPCA, not by "
@@ -156,13 +195,30 @@ class PulsedArray:
             gradient.x,
             gradient.delta,
             [scalar.multiply(scale, steps) for scale in gradient.scale.tolist()],
-            slots_min=0,
+            slots_min=self._min_slots.bit_length() - 1,
             slots_max=self._parameters.max_slots.bit_length() - 1,
             scrambled=self._scrambled,
             seed=seed,
         )
         self._read()
         return UpdateCounters(report.pulses, report.clips, report.coincidences, report.bounded)
+
+    def _descend_cell_by_cell(
+        self, gradient: Array | Factors, rate: float, seed: int
+    ) -> UpdateCounters:
+        """Sum the change outside the array and step each cell, a pulse on its two lines a step."""
+        steps = device_steps(
+            gradient, rate / self._crossbar.device_step, self._crossbar.largest_cell + 1, seed
+        )
+        bounded = self._crossbar.step(steps, seed)
+        self._read()
+        written = int(np.abs(steps).sum(dtype=np.float64))
+        return UpdateCounters(
+            pulses=2 * written,
+            coincidences=written,
+            bounded=bounded,
+            cell_writes=int(np.count_nonzero(steps)),
+        )
 
     def state(self) -> dict[str, Array]:
         """See `WeightArray`."""
@@ -175,3 +231,5 @@ class PulsedArray:
 
     def _read(self) -> None:
         self._layer.weights[:] = self._crossbar.weights
+        if self._layer.reads is not None:
+            self._layer.reads.load(*self._crossbar.signed_cells)

@@ -131,12 +131,30 @@ class Crossbar:
     @property
     def weights(self) -> NDArray[np.float64]:
         """The weights, m x n."""
+        return self._cells().astype(np.float64) * self.device_step - self._weight_range
+
+    @property
+    def signed_cells(self) -> tuple[NDArray[np.float32], float]:
+        """What a read senses: each device against the reference in the middle of the range, m x n,
+        in half steps, and the weight that a half step stands for.
+
+        From -`largest_cell` to `largest_cell`, and whole numbers, for ideal devices.
+        """
+        return 2 * self._cells() - self.largest_cell, self.device_step / 2
+
+    @property
+    def largest_cell(self) -> int:
+        """Largest difference of an ideal device to its reference, in half steps."""
+        return self._states - 1
+
+    def _cells(self) -> NDArray[np.float32]:
+        """The conductances of the devices in use, m x n."""
         m, n = self._shape
         tiles = self._conductance.reshape(self._tile_rows, self._tile_columns, *self._tile_shape)
         cells = tiles.transpose(1, 3, 0, 2).reshape(
             self._tile_columns * self._tile_shape[1], self._tile_rows * self._tile_shape[0]
         )
-        return cells[:m, :n].astype(np.float64) * self.device_step - self._weight_range
+        return cells[:m, :n]
 
     @property
     def _tile_shape(self) -> tuple[int, int]:
@@ -152,20 +170,26 @@ class Crossbar:
         weights = np.asarray(weights, dtype=np.float64)
         if weights.shape != self._shape:
             raise ValueError(f"weights of shape {weights.shape} for a crossbar of {self._shape}")
-        m, n = self._shape
-        cells = np.full(
-            (self._tile_columns * self._tile_shape[1], self._tile_rows * self._tile_shape[0]),
-            self._states // 2,
-            dtype=np.float32,
-        )
         steps = np.rint((weights + self._weight_range) / self.device_step)
-        cells[:m, :n] = np.clip(steps, 0, self._states - 1)
-        tiles = cells.reshape(
-            self._tile_columns, self._tile_shape[1], self._tile_rows, self._tile_shape[0]
+        self._conductance[:] = self._tiled(
+            np.clip(steps, 0, self._states - 1).astype(np.float32), self._states // 2
         )
-        self._conductance[:] = tiles.transpose(2, 0, 3, 1).reshape(self._conductance.shape)
         if self._devices is not None:
             self._conductance[:] = self._devices.programmed(self._conductance)
+
+    def _tiled(self, cells: NDArray[np.float32], rest: int) -> NDArray[np.float32]:
+        """`cells` (m x n) in the shape of the conductances, `rest` where no weight is."""
+        m, n = self._shape
+        whole = np.full(
+            (self._tile_columns * self._tile_shape[1], self._tile_rows * self._tile_shape[0]),
+            rest,
+            dtype=np.float32,
+        )
+        whole[:m, :n] = cells
+        tiles = whole.reshape(
+            self._tile_columns, self._tile_shape[1], self._tile_rows, self._tile_shape[0]
+        )
+        return tiles.transpose(2, 0, 3, 1).reshape(self._conductance.shape)
 
     def tile(self, tile_row: int, tile_column: int) -> CrossbarTile:
         """The tile that `tile_row` and `tile_column` of the drivers select."""
@@ -218,6 +242,14 @@ class Crossbar:
             coincidences += int(np.abs(rank.steps).sum(dtype=np.float64))
             bounded += self._pulse(rank.steps, np.random.default_rng([seed, len(slots)]))
         return UpdateReport(slots, clips, driven, coincidences, bounded)
+
+    def step(self, steps: NDArray[np.float32], seed: int) -> int:
+        """Move each cell by its number of `steps` (m x n), one cell at a time.
+
+        `seed` draws the noise of the devices. Returns how many steps moved nothing, because the
+        device was at its bound.
+        """
+        return self._pulse(self._tiled(steps, 0), np.random.default_rng([seed, 0]))
 
     def _pulse(self, steps: Steps, random: np.random.Generator) -> int:
         """Move the devices by the pulses of a rank; returns how many pulses moved nothing."""

@@ -47,7 +47,7 @@ class Network:
         def forward(part: slice) -> Array:
             x = np.moveaxis(images[part], 1, -1)
             for layer in self._layers:
-                x, _ = layer.forward(x)
+                x, _ = layer.forward(x, part, keep=False)
             return x
 
         return np.concatenate(parallel.each(forward, parallel.parts(len(images), self._part)))
@@ -92,9 +92,12 @@ def build(
     Raises `NetworkError` for an unknown name, and for images that do not fit.
     """
     architecture = stages(name, shape, classes)
-    layers = [
-        _layer(stage, np.dtype(dtype), first=index == 0) for index, stage in enumerate(architecture)
-    ]
+    layers: list[Layer] = []
+    for stage, before in zip(architecture, [None, *architecture], strict=False):
+        if stage.spec == ReluSpec() and before is not None and before.spec == PoolSpec():
+            layers[-1] = MaxPool(rectify=True)
+        else:
+            layers.append(_layer(stage, np.dtype(dtype), first=before is None))
     network = Network(layers, part_images(architecture))
     random = np.random.default_rng(seed)
     for layer in network.weight_layers:

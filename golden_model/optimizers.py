@@ -101,12 +101,26 @@ class _Memoryless:
         """See `Optimizer`."""
 
 
+def batch_gradient(activations: Array, errors: Array, images: int) -> Array:
+    """D^T A / images, the gradient of the mean loss.
+
+    Of activations whose samples lie together (`layers.Convolution`) the transposed product is the
+    one that reads memory in order.
+    """
+    if activations.flags.f_contiguous:
+        gradient = (activations.T @ errors).T
+    else:
+        gradient = errors.T @ activations
+    gradient /= images
+    return gradient
+
+
 class Mbgd(_Memoryless):
     """Mini-batch gradient descent: the gradient itself, D^T A / images."""
 
     def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Array:
         """See `Optimizer`."""
-        return (errors.T @ activations) / images
+        return batch_gradient(activations, errors, images)
 
 
 class Svd(_Memoryless):
@@ -118,7 +132,7 @@ class Svd(_Memoryless):
 
     def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
-        gradient = (errors.T @ activations) / images
+        gradient = batch_gradient(activations, errors, images)
         if not np.isfinite(gradient).all():
             raise ValueError("the gradient must be finite")
         return truncated_svd(gradient, self._plans[layer].rank)

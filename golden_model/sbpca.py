@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from golden_model import compiled, sbpca_loops
+
 Array = NDArray[np.floating]
 
 RESIDUAL_TOLERANCE = 1024.0
@@ -80,10 +82,15 @@ def initial_state(m: int, n: int, rank: int, seed: int) -> FloatState:
     return FloatState(x, delta, np.zeros(rank))
 
 
-def blocks(samples: int, block: int) -> Iterator[slice]:
-    """Slices of at most `block` samples that cover `samples`, the last one possibly shorter."""
+def check_blocks(samples: int, block: int) -> None:
+    """Raise ValueError for a batch or a block without samples."""
     if samples < 1 or block < 1:
         raise ValueError(f"a batch of {samples} samples in blocks of {block}: both must be >= 1")
+
+
+def blocks(samples: int, block: int) -> Iterator[slice]:
+    """Slices of at most `block` samples that cover `samples`, the last one possibly shorter."""
+    check_blocks(samples, block)
     for start in range(0, samples, block):
         yield slice(start, min(start + block, samples))
 
@@ -183,6 +190,8 @@ def hardware_batch(
     With t = sigma times the samples weighed so far, diag(R) of the error factors already holds
     the Rayleigh quotient: t' = diag(R) + t (1 - diag(Delta'^T Delta)), which is never negative.
     """
+    if compiled.AVAILABLE and activations.dtype == errors.dtype == state.sigma.dtype:
+        return _compiled_batch(state, activations, errors, block, momentum)
     x, delta = state.x, state.delta
     weighed = history_samples(len(activations), block, momentum)
     t = weighed * state.sigma
@@ -194,6 +203,20 @@ def hardware_batch(
         t = np.where(diagonal > 0, diagonal + t * (1.0 - overlap), 0.0)
         delta, weighed = new, weighed + len(a)
     return FloatState(x, delta, t / weighed)
+
+
+def _compiled_batch(
+    state: FloatState, activations: Array, errors: Array, block: int, momentum: float | None
+) -> FloatState:
+    """`hardware_batch` by `sbpca_loops`."""
+    count, dtype = len(activations), state.sigma.dtype
+    check_blocks(count, block)
+    weighed = history_samples(count, block, momentum)
+    t = (weighed * state.sigma).astype(dtype)
+    x, delta = (np.array(factors.T, dtype, order="C") for factors in (state.x, state.delta))
+    tolerance = RESIDUAL_TOLERANCE * float(np.finfo(dtype).eps)
+    sbpca_loops.stream(x, delta, t, activations, errors, block, tolerance)
+    return FloatState(x.T, delta.T, t / dtype.type(weighed + count))
 
 
 class FloatSbpca:

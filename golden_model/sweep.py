@@ -24,26 +24,36 @@ WIDTH, SLOTS = "parameters.width", "parameters.max_slots"
 UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
     (
         {"array": "ideal"},
-        ("device", SLOTS, "parameters.tile_rows", "parameters.tile_columns"),
+        ("device", "update", "reads", SLOTS, "parameters.tile_rows", "parameters.tile_columns"),
     ),
     ({"array": "ideal", "arithmetic": "float"}, (WIDTH,)),
     *(
-        (
-            {"array": "ideal", "optimizer": optimizer},
-            ("rank", "layer_ranks", "block", "momentum", "arithmetic", "parameters"),
-        )
-        for optimizer in ("mbgd", "sgd")
-    ),
-    (
-        {"array": "ideal", "optimizer": "svd"},
-        ("block", "momentum", "arithmetic", "parameters"),
+        ({"array": "ideal", "optimizer": optimizer}, ("parameters",))
+        for optimizer in ("mbgd", "sgd", "svd")
     ),
     *(
-        (
-            {"array": "ideal", "optimizer": optimizer},
-            ("momentum", "arithmetic", WIDTH),
-        )
+        ({"array": "ideal", "optimizer": optimizer}, (WIDTH,))
         for optimizer in ("lrt", "lrt-unbiased")
+    ),
+    *(
+        ({"optimizer": optimizer}, ("rank", "layer_ranks", "block", "momentum", "arithmetic"))
+        for optimizer in ("mbgd", "sgd")
+    ),
+    ({"optimizer": "svd"}, ("block", "momentum", "arithmetic")),
+    *(
+        ({"optimizer": optimizer}, ("momentum", "arithmetic"))
+        for optimizer in ("lrt", "lrt-unbiased")
+    ),
+    ({"update": "rank-sum"}, (SLOTS, "device.scrambled")),
+    (
+        {"reads.mode": "ideal"},
+        (
+            "reads.input_noise",
+            "reads.output_noise",
+            "reads.input_bound",
+            "reads.output_bound",
+            "reads.retries",
+        ),
     ),
     ({"device.law": "ideal"}, ("device.asymmetry", "device.variation")),
     ({"optimizer": "sbe"}, ("rank", "layer_ranks", "block")),

@@ -36,6 +36,8 @@ def test_every_option_reaches_the_settings(run, tmp_path):
     options += " --seed 7 --device-states 64 --weight-range 3 --stochastic --set columns=3"
     options += " --device-law soft-bounds --device-asymmetry 0.1"
     options += " --device-variation steps=0.2 --device-variation cycles=0.3"
+    options += " --reads analog --read-set adc_bits=6 --read-set output_noise=0.1"
+    options += " --read-set encoding=bit-serial --read-set input_bound=2"
     status, _, _ = run(*QUICK, *options.split(), "--config", config, "--json", path)
     settings = json.loads(path.read_text())["settings"]
     assert status == 0
@@ -44,6 +46,12 @@ def test_every_option_reaches_the_settings(run, tmp_path):
         "asymmetry": 0.1, "variation": {"steps": 0.2, "asymmetry": 0.0, "bounds": 0.0,
                                         "cycles": 0.3, "stuck": 0.0},
     }  # fmt: skip
+    assert settings["reads"] == {
+        "mode": "analog", "encoding": "bit-serial", "dac_bits": 8, "adc_bits": 6, "sum_bits": 24,
+        "input_noise": 0.0, "output_noise": 0.1, "input_bound": 2.0, "output_bound": 4.0,
+        "retries": 0,
+    }  # fmt: skip
+    assert settings["update"] == "rank-sequential"
     assert (settings["parameters"]["max_block"], settings["parameters"]["columns"]) == (64, 3)
     expected = {"rank": 3, "block": 2, "batch": 50, "learning_rate": 0.5, "seed": 7}
     assert settings | expected == settings
@@ -65,6 +73,15 @@ def test_every_option_reaches_the_settings(run, tmp_path):
         (["--device-asymmetry", "1"], "asymmetry = 1.0 must be between -1 and 1"),
         (["--device-variation", "speed=1"], "NAME=NUMBER with one of: steps, asymmetry"),
         (["--device-variation", "stuck=2"], "stuck = 2.0 must be from 0 to 1"),
+        (["--reads", "analog"], "reads mode = analog goes with array = pulsed"),
+        (["--reads", "digital"], "reads mode = 'digital' is unknown"),
+        (["--read-set", "adc_bits=1"], "reads adc_bits = 1 must be an integer from 2 to 24"),
+        (["--read-set", "adc_bits=x"], "reads.adc_bits = 'x' must be an integer"),
+        (["--read-set", "adc_bits"], "--read-set 'adc_bits' must have the form NAME=VALUE"),
+        (["--read-set", "speed=1"], "unknown setting 'reads.speed'"),
+        (["--update", "rank-sum"], "update = rank-sum goes with array = pulsed"),
+        (["--update", "sum"], "update = 'sum' is unknown"),
+        (["--energy", "missing.toml"], "cannot read missing.toml"),
         (["--resume"], "resume needs the checkpoint"),
         (["--json", "nowhere/results.json"], "there is no folder nowhere"),
         (["--learning-rate", "1e30"], "diverged"),
@@ -80,6 +97,29 @@ def test_a_users_error_is_one_clear_line(run, monkeypatch, tmp_path, options, me
     assert message in last
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_through_the_crossbar_tells_its_reads_and_its_energy(run, tmp_path):
+    table, path = tmp_path / "table.toml", tmp_path / "results.json"
+    table.write_text('device = "ecram"\nwrite_ecram = 1000.0\n')
+    options = ("--array", "pulsed", "--reads", "analog", "--energy", table, "--json", path)
+    status, output, _ = run(*QUICK, *options)
+    result = json.loads(path.read_text())
+    assert status == 0
+    reads, energy = output.splitlines()[-2:]
+    assert reads.startswith(f"reads: {result['events']['adc_conversions']} ADC conversions, ")
+    assert energy.startswith(f"energy: {result['energy']:.4g} nJ an image, most of it writes ")
+    assert result["energy_parts"]["writes"] * 200 == pytest.approx(result["coincidences"])
+
+
+def test_plain_steps_train_an_array_cell_by_cell(run, tmp_path):
+    path = tmp_path / "results.json"
+    options = ("--array", "pulsed", "--optimizer", "mbgd", "--update", "rank-sum", "--json", path)
+    status, _, _ = run(*QUICK, *options)
+    result = json.loads(path.read_text())
+    assert status == 0
+    assert result["cost"]["cell_writes"] == 32 * 65 + 10 * 33
+    assert 0 < result["cell_writes"] <= result["coincidences"] == result["pulses"] / 2
 
 
 def test_an_interrupted_run_says_how_to_resume(run, monkeypatch, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from golden_model.arrays import Device, IdealArray, PulsedArray, UpdateCounters
-from golden_model.devices import Variation
+from golden_model.devices import DeviceError, Variation
 from golden_model.layers import FullyConnected
 from golden_model.optimizers import FixedOptimizer, LayerPlan
 from golden_model.parameters import Parameters
@@ -65,6 +65,23 @@ def test_pulses_descend_on_average_by_the_rate_times_the_gradient(scrambled):
     assert np.linalg.norm(change - expected) < 0.1 * np.linalg.norm(expected)
     assert counters.pulses > counters.coincidences > 0
     assert counters.clips == counters.bounded == 0
+
+
+def test_an_update_takes_the_least_slots_that_are_asked_for():
+    """More slots make more pulses, not more steps."""
+    few, many = (
+        PulsedArray(PARAMETERS, layer(), Device(1 << 16, 1000.0, min_slots=slots)).descend(
+            word_factors(), 1e-4, seed=0
+        )
+        for slots in (1, 64)
+    )
+    assert many.pulses > 10 * few.pulses
+
+
+@pytest.mark.parametrize("slots", [0, 3, -4])
+def test_the_least_slots_are_a_power_of_two(slots):
+    with pytest.raises(DeviceError, match=f"min_slots = {slots} must be a power of two"):
+        Device(min_slots=slots)
 
 
 def test_a_device_at_its_bound_stays_there_and_is_counted():

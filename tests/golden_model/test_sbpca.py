@@ -1,10 +1,13 @@
 """SBPCA in floating point: the two forms are equal, and the cases the paper leaves open."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from golden_model import compiled
 from golden_model.sbpca import (
     FloatSbpca,
     FloatState,
@@ -13,6 +16,15 @@ from golden_model.sbpca import (
     orthonormalise,
     reference_batch,
 )
+
+
+def by_arrays(*arguments):
+    """The hardware form by array functions, as it is without numba."""
+    with mock.patch.object(compiled, "AVAILABLE", False):
+        return hardware_batch(*arguments)
+
+
+FORMS = [reference_batch, hardware_batch, by_arrays]
 
 
 def assert_equal(left: FloatState, right: FloatState, tolerance: float = 1e-12) -> None:
@@ -62,7 +74,7 @@ def test_both_forms_are_equal_to_rounding(m, n, k, samples, block):
     assert_equal(reference, hardware, 1e-12)
 
 
-@pytest.mark.parametrize("form", [reference_batch, hardware_batch])
+@pytest.mark.parametrize("form", FORMS)
 def test_zero_errors_leave_a_valid_state(form):
     state = initial_state(6, 9, 3, 0)
     random = np.random.default_rng(0)
@@ -76,7 +88,7 @@ def test_zero_errors_leave_a_valid_state(form):
     assert np.allclose(later.sigma, warm.sigma * 8 / 28)
 
 
-@pytest.mark.parametrize("form", [reference_batch, hardware_batch])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_batch_of_rank_one_gives_one_weight(form):
     random = np.random.default_rng(0)
     a, d = np.outer(np.ones(16), random.standard_normal(9)), random.standard_normal((1, 6))
@@ -123,13 +135,36 @@ def test_an_impossible_rank_is_refused():
         initial_state(6, 9, 7, 0)
 
 
-@pytest.mark.parametrize("form", [reference_batch, hardware_batch])
+@pytest.mark.parametrize("form", FORMS)
 def test_momentum_is_the_share_of_the_previous_factors(form):
     random = np.random.default_rng(0)
     a, d = random.standard_normal((20, 9)), random.standard_normal((20, 6))
     warm = form(initial_state(6, 9, 6, 0), a, d, 20)
     later = form(warm, a, np.zeros((20, 6)), 8, 0.75)
     assert np.allclose(later.sigma, 0.75 * warm.sigma)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 2e-6), (np.float64, 1e-13)])
+@pytest.mark.parametrize("rank", [1, 2, 3, 8])
+@pytest.mark.parametrize("block", [1, 7, 64])
+def test_compiled_loops_compute_what_array_functions_do(dtype, tolerance, rank, block):
+    random = np.random.default_rng(rank)
+    cold = initial_state(10, 17, rank, 0)
+    start = FloatState(*(a.astype(dtype) for a in (cold.x, cold.delta, cold.sigma)))
+    latent = random.standard_normal((45, 9))
+    a, d = ((latent @ random.standard_normal((9, size)) + 4).astype(dtype) for size in (17, 10))
+    plain = by_arrays(start, a, d, max(block, rank))
+    for order in "CF":
+        looped = hardware_batch(start, np.asarray(a, order=order), d, max(block, rank))
+        assert looped.x.dtype == looped.sigma.dtype == dtype
+        assert_equal(looped, plain, 30 * tolerance)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_needs_samples_and_a_block(form):
+    state, nothing = initial_state(3, 4, 2, 0), np.zeros((0, 1))
+    with pytest.raises(ValueError, match="both must be >= 1"):
+        form(state, nothing.repeat(4, axis=1), nothing.repeat(3, axis=1), 8)
 
 
 def test_the_two_forms_agree_at_any_momentum():
