@@ -85,7 +85,8 @@ def estimate(
     """What a batch takes in each layer, for images of `shape` (C, H, W) and `slots` a phase.
 
     Energies are by table `energy`, the default one unless given; each layer has a memory of its
-    own. Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `columns` ranks.
+    own. Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `max_rank`
+    ranks.
     Raises `NetworkError` and `TrainingError` for what does not fit, and `TrainingError`
     for slots that are no power of two up to `max_slots`.
     """
@@ -107,7 +108,7 @@ def _layer(
     sizes = [part.stop - part.start for part in blocks(samples, plan.block)]
     taken = batch_cost(optimizer, plan, settings.batch, settings.update)
     tiles = cost.tiles(parameters, m, n)
-    on_accelerator = optimizer in ("sbpca", "sbe") and plan.rank <= parameters.columns
+    on_accelerator = optimizer in ("sbpca", "sbe") and plan.rank <= parameters.max_rank
     batch = (parameters, m, n, plan.rank, sizes)
     most_pulses = taken.outer_products * slots * 2 * _lines(parameters, m, n)
     reads = batch_read_events(settings.reads, parameters, plan, settings.batch, first=first)

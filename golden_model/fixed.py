@@ -281,14 +281,16 @@ class FixedSbpca:
     ) -> None:
         """Start an m x n layer at random factors of weight zero; see `sbpca.history_samples`.
 
-        Raises ValueError for a layer larger than `parameters` can hold. The rank may exceed
-        `parameters.columns`.
+        Raises ValueError for a layer or a rank larger than `parameters` can hold. The rank may
+        exceed `parameters.columns`.
         """
         if m > parameters.max_m or n > parameters.max_n:
             raise ValueError(
                 f"a {m} x {n} layer exceeds max_m x max_n = {parameters.max_m} x "
                 f"{parameters.max_n}: use a larger preset or raise them"
             )
+        if rank > parameters.max_rank:
+            raise ValueError(f"rank {rank} exceeds max_rank = {parameters.max_rank}: raise it")
         self._parameters = parameters
         self._momentum = momentum
         self.words = initial_fixed_state(parameters, m, n, rank, seed)

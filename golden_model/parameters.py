@@ -37,6 +37,7 @@ class Parameters:
     width: int = _bounded(16, 8, 18, "bits of a word: activations, errors, factors, coefficients")
     lanes: int = _bounded(16, 2, 64, "words of a row, multiplied at once", power_of_two=True)
     columns: int = _bounded(4, 1, 16, "ranks computed at once")
+    max_rank: int = _bounded(16, 1, 64, "most ranks, computed in groups of `columns`")
     max_m: int = _bounded(256, 1, 4096, "largest layer output (error) dimension")
     max_n: int = _bounded(2048, 1, 4096, "largest layer input (activation) dimension")
     max_block: int = _bounded(2048, 1, 16384, "most samples in a block", power_of_two=True)
@@ -56,6 +57,11 @@ class Parameters:
             raise ParameterError(
                 f"max_slots = {self.max_slots} is finer than a duty of width = {self.width} bits: "
                 f"at most {1 << (self.width - 1)} slots, or a larger width"
+            )
+        if self.max_rank < self.columns:
+            raise ParameterError(
+                f"max_rank = {self.max_rank} leaves some of columns = {self.columns} without a "
+                "rank: raise max_rank or lower columns"
             )
         if self.buffer_rows < self.sample_rows(self.max_m, self.max_n):
             raise ParameterError(
@@ -103,6 +109,10 @@ class Parameters:
     def max_dimension(self) -> int:
         """Larger of `max_m` and `max_n`."""
         return max(self.max_m, self.max_n)
+
+    def groups(self, rank: int) -> int:
+        """Groups of `columns` ranks, the last perhaps smaller, that `rank` ranks take."""
+        return -(-rank // self.columns)
 
     def rows(self, dimension: int) -> int:
         """Rows of `lanes` words that a vector of `dimension` words takes."""
@@ -212,6 +222,7 @@ PRESETS: dict[str, Parameters] = {
         width=8,
         lanes=4,
         columns=2,
+        max_rank=4,
         max_m=16,
         max_n=32,
         max_block=16,
@@ -224,6 +235,7 @@ PRESETS: dict[str, Parameters] = {
     "large": Parameters(
         lanes=32,
         columns=8,
+        max_rank=16,
         max_m=1024,
         max_n=4096,
         max_block=8192,

@@ -169,8 +169,8 @@ class TrainingSettings:
         """Rank and block of each layer with weights, for images of `shape` (C, H, W).
 
         Float has the blocks of fixed, so that both are compared on equal terms. Raises
-        `TrainingError` for a layer that the accelerator cannot hold, and for a rank above that of
-        every layer, and `NetworkError` for images that do not fit the network.
+        `TrainingError` for a layer or a rank that the accelerator cannot hold, and for a rank above
+        that of every layer, and `NetworkError` for images that do not fit the network.
         """
         layers = layer_shapes(self.network, shape, classes)
         highest = max(min(layer.m, layer.n) for layer in layers)
@@ -205,7 +205,14 @@ class TrainingSettings:
             block = min(self.block * positions, parameters.block_limit(m, n))
             if self.optimizer == "sbe":
                 rank, block = 1, min(positions, block)
-            plans.append(LayerPlan(name, m, n, positions, min(rank, m, n), block))
+            rank = min(rank, m, n)
+            fixed = self.optimizer == "sbpca" and self.arithmetic == "fixed"
+            if fixed and rank > parameters.max_rank:
+                raise TrainingError(
+                    f"rank = {rank} of layer {name} exceeds the accelerator's max_rank = "
+                    f"{parameters.max_rank}: lower the rank, raise max_rank, or train in float"
+                )
+            plans.append(LayerPlan(name, m, n, positions, rank, block))
         return plans
 
 

@@ -112,7 +112,7 @@ class Accelerator(wiring.Component):
             registers.weight_significand_write.eq(core.finished),
             registers.weight_exponent_write.eq(core.finished),
         ]
-        for c in range(p.columns):
+        for c in range(p.max_rank):
             m.d.comb += [
                 core.host_weight[c].significand.eq(registers.weight_significand[c]),
                 core.host_weight[c].exponent.eq(registers.weight_exponent[c]),
@@ -158,6 +158,7 @@ class Accelerator(wiring.Component):
             registers.error_aborted_set.eq(aborting),
             registers.error_write_set.eq(registers.bad_write),
             registers.cycles.eq(core.cycles),
+            registers.phase_cycles.eq(core.phase_cycles),
             registers.multiply_cycles.eq(core.multiply_cycles),
             registers.saturations.eq(core.saturations),
             registers.clips.eq(update.clips),

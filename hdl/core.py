@@ -5,8 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model.parameters import Parameters
+from hdl.aligner import Aligner
 from hdl.datapath import Datapath
 from hdl.loader import BLOCK_BITS, Loader, beat_layout
+from hdl.orthogonaliser import Orthogonaliser
 from hdl.scalar_unit import ScalarUnit
 from hdl.sender import Sender
 from hdl.sequencer import Phase, Sequencer
@@ -21,15 +23,15 @@ class Core(wiring.Component):
     `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
     `update_scale` hold from the end of a batch (`finished`) to the next `start`.
 
-    Counters of the last batch: `cycles` busy, `multiply_cycles` in which the array took a step,
-    `saturations` of words.
+    Counters of the last batch: `cycles` busy, `phase_cycles` of them in each `Phase`,
+    `multiply_cycles` in which the array took a step, `saturations` of words.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
         rows = range(p.rows(p.max_dimension))
-        columns = range(max(2, p.columns))
-        scalars = data.ArrayLayout(SCALAR, p.columns)
+        columns = range(max(2, p.max_rank))
+        scalars = data.ArrayLayout(SCALAR, p.max_rank)
         beats = stream.Signature(beat_layout(p))
         super().__init__(
             {
@@ -61,6 +63,7 @@ class Core(wiring.Component):
                 "scale": Out(scalars),
                 "update_scale": Out(scalars),
                 "cycles": Out(32),
+                "phase_cycles": Out(data.ArrayLayout(32, len(Phase.__members__))),
                 "multiply_cycles": Out(32),
                 "saturations": Out(32),
                 # Update driver
@@ -79,6 +82,8 @@ class Core(wiring.Component):
         loader = Loader(self.parameters)
         datapath = Datapath(self.parameters)
         scalars = ScalarUnit(self.parameters)
+        aligner = Aligner(self.parameters)
+        orthogonaliser = Orthogonaliser(self.parameters)
         sequencer = Sequencer(self.parameters)
         sender = Sender(self.parameters)
         abort = Signal()
@@ -86,6 +91,8 @@ class Core(wiring.Component):
         m.submodules.loader = aborting(loader)
         m.submodules.datapath = aborting(datapath)
         m.submodules.scalar_unit = aborting(scalars)
+        m.submodules.aligner = aborting(aligner)
+        m.submodules.orthogonaliser = aborting(orthogonaliser)
         m.submodules.sequencer = aborting(sequencer)
         m.submodules.sender = sender
         m.d.comb += abort.eq(self.abort | self.packet_short | self.packet_long)
@@ -104,28 +111,38 @@ class Core(wiring.Component):
             sequencer.slots_valid.eq(self.slots_valid),
             sequencer.state_loaded.eq(loader.state_loaded),
             sequencer.full.eq(loader.full),
-            sequencer.pass_done.eq(datapath.done),
-            sequencer.program_done.eq(scalars.done),
             sequencer.sender_busy.eq(sender.busy),
             sequencer.update_done.eq(self.update_done),
             self.update_start.eq(sequencer.update_start),
             loader.start.eq(sequencer.loader_start),
             loader.drain.eq(self.drain),
-            loader.release.eq(sequencer.release),
+            loader.release.eq(datapath.release),
             datapath.start.eq(sequencer.pass_start),
             datapath.order.eq(sequencer.order),
             datapath.samples.eq(sequencer.samples),
+            sequencer.pass_ready.eq(datapath.ready),
+            sequencer.settled.eq(datapath.settled),
+            sequencer.settled_group.eq(datapath.settled_group),
+            sequencer.projected.eq(datapath.projected),
+            sequencer.aligned.eq(aligner.ready),
+            sequencer.coefficients_ready.eq(orthogonaliser.ready),
+            sequencer.coefficients_group.eq(orthogonaliser.ready_group),
+            sequencer.norm_done.eq(orthogonaliser.norm_done),
+            sequencer.converted.eq(orthogonaliser.converted),
+            sequencer.program_done.eq(scalars.done),
             scalars.start.eq(sequencer.program_start),
             scalars.program.eq(sequencer.program),
-            scalars.side.eq(sequencer.side),
-            scalars.first_column.eq(sequencer.first_column),
+            scalars.side.eq(sequencer.program_side),
+            scalars.single.eq(sequencer.program_single),
+            scalars.group.eq(sequencer.program_group),
+            scalars.column.eq(sequencer.program_column),
             sender.start.eq(sequencer.sender_start),
         ]
         for name in ("m", "n", "k", "block", "blocks", "last", "load", "store", "update"):
             m.d.comb += getattr(sequencer, name).eq(getattr(self, name))
         for name in ("m", "n", "block", "blocks", "last", "load"):
             m.d.comb += getattr(loader, name).eq(getattr(self, name))
-        m.d.comb += [unit.ranks.eq(self.k) for unit in (loader, scalars, sender)]
+        m.d.comb += [unit.ranks.eq(self.k) for unit in (loader, sender)]
         for unit in (loader, datapath, sender):
             m.d.comb += [
                 unit.rows_n.eq(sequencer.rows_n),
@@ -144,28 +161,67 @@ class Core(wiring.Component):
         m.d.comb += [unit.fetch_data.eq(datapath.fetch_data) for unit in (sender, self)]
 
         # Scalars
-        for name in ("history", "projection_bits", "coefficient", "fraction_bits"):
-            m.d.comb += getattr(datapath, name).eq(getattr(scalars, name))
-        for name in ("dots", "magnitude", "vanished"):
-            m.d.comb += getattr(scalars, name).eq(getattr(datapath, name))
-        for c in range(self.parameters.columns):
-            m.d.comb += scalars.residual[c].eq(datapath.exponent[c] + scalars.projection_shift[c])
+        for unit in (scalars, orthogonaliser):
+            m.d.comb += [
+                unit.last_group.eq(sequencer.last_group),
+                unit.last_column.eq(sequencer.last_column),
+            ]
+        rank_group, rank_column = scalars.rank_group, scalars.rank_column
+        norming = sequencer.norm_start
         m.d.comb += [
+            orthogonaliser.start.eq(datapath.dots_valid),
+            orthogonaliser.dots.eq(datapath.dots),
+            orthogonaliser.first.eq(datapath.dots_first),
+            orthogonaliser.tag.eq(datapath.dots_tag),
+            orthogonaliser.norm.eq(norming),
+            orthogonaliser.read_group.eq(Mux(norming, sequencer.program_group, rank_group)),
+            orthogonaliser.read_column.eq(Mux(norming, sequencer.program_column, rank_column)),
+            aligner.start.eq(sequencer.align_start),
+            aligner.group.eq(sequencer.align_group),
+            aligner.magnitude.eq(datapath.magnitude),
+            aligner.write.eq(scalars.history_write),
+            aligner.write_group.eq(rank_group),
+            aligner.write_column.eq(rank_column),
+            aligner.write_data.eq(scalars.result),
+            datapath.history.eq(aligner.history),
+            datapath.projection_bits.eq(aligner.projection_bits),
+            datapath.coefficient.eq(orthogonaliser.coefficient),
+            datapath.fraction_bits.eq(orthogonaliser.fraction_bits),
+            scalars.overlap.eq(orthogonaliser.scalar),
+            scalars.overlap_negative.eq(orthogonaliser.negative),
+            scalars.square.eq(orthogonaliser.square),
+            scalars.root.eq(orthogonaliser.root),
+            scalars.residual.eq(
+                datapath.exponent[rank_group][rank_column] + aligner.shift[rank_group][rank_column]
+            ),
+            scalars.vanished.eq(datapath.vanished[rank_group][rank_column]),
             scalars.carry.eq(self.carry),
             scalars.rate.eq(self.rate),
-            scalars.host_weight.eq(self.host_weight),
-            self.weight.eq(scalars.weight),
-            self.scale.eq(scalars.scale),
-            self.update_scale.eq(scalars.update),
         ]
+        for rank in range(self.parameters.max_rank):
+            group, column = divmod(rank, self.parameters.columns)
+            m.d.comb += [
+                scalars.host_weight[group][column].eq(self.host_weight[rank]),
+                self.weight[rank].eq(scalars.weight[group][column]),
+                self.scale[rank].eq(scalars.scale[group][column]),
+                self.update_scale[rank].eq(scalars.update[group][column]),
+            ]
 
         # Counters
         with m.If(start):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
+            m.d.sync += [count.eq(0) for count in self.phase_cycles]
         with m.Else():
+            for phase in Phase.__members__.values():
+                with m.If(self.busy & (self.phase == phase)):
+                    m.d.sync += self.phase_cycles[phase.value].eq(
+                        self.phase_cycles[phase.value] + 1
+                    )
             m.d.sync += [
                 self.cycles.eq(self.cycles + self.busy),
                 self.multiply_cycles.eq(self.multiply_cycles + datapath.multiplying),
-                self.saturations.eq(self.saturations + datapath.saturations + scalars.saturations),
+                self.saturations.eq(
+                    self.saturations + datapath.saturations + orthogonaliser.saturated
+                ),
             ]
         return m

@@ -1,15 +1,36 @@
 """The datapath: memories, narrowers, the MAC array, and where its results go."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Array, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from golden_model.parameters import Parameters
 from hdl import adder_tree, mac_array, magnitude, narrow
-from hdl.passes import Kind, Left, PassEngine, Right, ScalarSource, Target, pass_layout
-from hdl.scalar_unit import EXPONENT
-from hdl.shapes import dot_products, factor_row, wide_row, word_row
+from hdl.converter import tag_layout
+from hdl.passes import (
+    Left,
+    PassEngine,
+    Right,
+    ScalarSource,
+    Target,
+    factor_bases,
+    pass_layout,
+    row_address,
+)
+from hdl.rounding import EXPONENT
+from hdl.shapes import (
+    column_shape,
+    dot_products,
+    each_column,
+    each_rank,
+    factor_row,
+    group_bits,
+    group_shape,
+    split_rank,
+    wide_row,
+    word_row,
+)
 
 FETCH_LATENCY = 2
 """Clock cycles from a fetch's address to its row."""
@@ -20,61 +41,79 @@ _FACTOR_ADDRESS = _OPERANDS - _READ  # when factors and samples are addressed, t
 _RESULT = _OPERANDS + mac_array.LATENCY
 
 
-def pass_latency(parameters: Parameters) -> int:
-    """Cycles from a pass's `start` to `done`, beyond its steps."""
-    return 1 + _RESULT + adder_tree.latency(parameters.lanes) + magnitude.LATENCY
+def settled_stage(parameters: Parameters) -> int:
+    """Cycles from a step whose results are residuals to `settled`."""
+    return _RESULT + magnitude.LATENCY - 3
+
+
+def projected_stage(parameters: Parameters) -> int:
+    """Cycles from a step of PROJECT to `projected`."""
+    return _RESULT + adder_tree.latency(parameters.lanes) + magnitude.LATENCY - 2
+
+
+def dots_stage(parameters: Parameters) -> int:
+    """Cycles from a step of dot products to `dots_valid`."""
+    return _RESULT + adder_tree.latency(parameters.lanes)
 
 
 class Datapath(wiring.Component):
     """Runs passes over the block buffer, the factor memory and the residual memory.
 
-    `start` begins the pass `order`; `done` is high for one cycle when its results stand: the
-    projections and their `magnitude`, the residuals with their exponents and `vanished`, or the
-    `dots`. It takes the pass's steps plus `pass_latency` cycles.
+    A pass `order` is taken in a cycle with `start` and `ready`; passes follow each other without
+    a gap, so whoever starts one sees to it that what it needs stands in time. Of a pass's results
 
-    While no pass runs, `buffer_write` and `factor_write` fill the memories and `fetch_…` reads a
-    row of a factor's column, `FETCH_LATENCY` cycles later.
+    - residuals: `settled` tells that a pass over `settled_group` that begins in the next cycle may
+      read them; their `exponent` (the power of two that a residual's words have lost on their way)
+      and `vanished` stand 3 cycles later, by rank;
+    - projections: their `magnitude` stands 2 cycles after `projected`;
+    - `dots` with their `dots_tag` and the first column that counts are there with `dots_valid`.
 
-    `exponent[c]` is the power of two that the words of residual column c have lost on their way;
+    `release` pulses for a half of the buffer that has been read for the last time.
+    `buffer_write` fills the half that no pass reads. While no pass runs, `factor_write` fills the
+    factor memory, and `fetch_…` reads a row of a rank's column, `FETCH_LATENCY` cycles later.
+
     `saturations` counts the words that saturated in the cycle, `multiplying` is high in each cycle
     in which the array takes a step.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
-
-        def each(shape: object) -> data.ArrayLayout:
-            return data.ArrayLayout(shape, p.columns)
-
         self._word_bits = bits_for(narrow.shift_max(p.dot_bits, p.width))
         rows = range(p.rows(p.max_dimension))
         super().__init__(
             {
                 "start": In(1),
+                "ready": Out(1),
                 "order": In(pass_layout(p)),
-                "done": Out(1),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
                 "rows_m": In(range(p.rows(p.max_m) + 1)),
                 "samples": In(range(p.max_block + 1)),
+                "release": Out(2),
                 "buffer_write": In(1),
                 "buffer_address": In(range(2 * p.buffer_rows)),
                 "factor_write": In(1),
                 "factor_delta": In(1),
                 "factor_row": In(rows),
-                "factor_column": In(range(max(2, p.columns))),
+                "factor_column": In(range(max(2, p.max_rank))),
                 "write_data": In(word_row(p)),
                 "fetch_delta": In(1),
                 "fetch_row": In(rows),
-                "fetch_column": In(range(max(2, p.columns))),
+                "fetch_column": In(range(max(2, p.max_rank))),
                 "fetch_data": Out(word_row(p)),
-                "history": In(each(p.history_bits)),
-                "projection_bits": In(each(self._word_bits)),
-                "coefficient": In(each(signed(p.width))),
-                "fraction_bits": In(each(range(p.width - 1))),
+                "history": In(each_column(p, p.history_bits)),
+                "projection_bits": In(each_column(p, self._word_bits)),
+                "coefficient": In(each_rank(p, signed(p.width))),
+                "fraction_bits": In(each_rank(p, range(p.width - 1))),
+                "settled": Out(1),
+                "settled_group": Out(group_shape(p)),
+                "exponent": Out(each_rank(p, EXPONENT)),
+                "vanished": Out(each_rank(p, 1)),
+                "projected": Out(1),
+                "magnitude": Out(each_column(p, bits_for(p.dot_bits))),
+                "dots_valid": Out(1),
                 "dots": Out(dot_products(p)),
-                "magnitude": Out(each(bits_for(p.dot_bits))),
-                "exponent": Out(each(EXPONENT)),
-                "vanished": Out(p.columns),
+                "dots_first": Out(column_shape(p)),
+                "dots_tag": Out(tag_layout(p)),
                 "saturations": Out(range(p.columns * (p.lanes + 1) + 1)),
                 "multiplying": Out(1),
             }
@@ -93,32 +132,33 @@ class Datapath(wiring.Component):
             engine.rows_n.eq(self.rows_n),
             engine.rows_m.eq(self.rows_m),
             engine.samples.eq(self.samples),
+            self.ready.eq(engine.ready),
         ]
-        order = Signal.like(self.order)
-        with m.If(self.start):
-            m.d.sync += order.eq(self.order)
 
         # The pipeline of steps
-        depth = _RESULT + adder_tree.latency(p.lanes) + magnitude.LATENCY + 1
+        depth = _RESULT + adder_tree.latency(p.lanes) + magnitude.LATENCY
         steps = [engine.out]
         for stage in range(1, depth + 1):
             step = Signal.like(engine.out, name=f"step_{stage}")
             m.d.sync += step.eq(steps[-1])
             steps.append(step)
+        released = steps[_OPERANDS]
         m.d.comb += [
-            self.done.eq(steps[depth].step & steps[depth].final),
             self.multiplying.eq(steps[_OPERANDS].step),
+            self.release.eq(Mux(released.step & released.release, 1 << released.bank, 0)),
         ]
 
         # Memories
+        factors_base, delta_base, factors_depth = factor_bases(p)
+        rows_of_groups = p.rows(p.max_dimension) << group_bits(p)
         buffer = memory.Memory(shape=word_row(p), depth=2 * p.buffer_rows, init=[])
-        factors = memory.Memory(
-            shape=factor_row(p), depth=p.rows(p.max_n) + p.rows(p.max_m), init=[]
-        )
-        residuals = memory.Memory(shape=wide_row(p), depth=p.rows(p.max_dimension), init=[])
+        factors = memory.Memory(shape=factor_row(p), depth=factors_depth, init=[])
+        residuals = memory.Memory(shape=wide_row(p), depth=rows_of_groups, init=[])
+        pivots = memory.Memory(shape=word_row(p), depth=p.rows(p.max_dimension), init=[])
         projections = memory.Memory(shape=dot_products(p), depth=p.max_block, init=[])
         m.submodules.buffer, m.submodules.factors = buffer, factors
         m.submodules.residuals, m.submodules.projections = residuals, projections
+        m.submodules.pivots = pivots
 
         def registered(value: Value, name: str) -> Signal:
             register = Signal.like(value, name=name)
@@ -135,25 +175,25 @@ class Datapath(wiring.Component):
         m.d.comb += buffer_read.addr.eq(steps[_FACTOR_ADDRESS].buffer)
         sample_row = registered(buffer_read.data, "sample_row")
 
-        delta_base = p.rows(p.max_n)
-        fetch_address = Mux(self.fetch_delta, delta_base + self.fetch_row, self.fetch_row)
+        fetch_group, fetch_column = split_rank(m, p, self.fetch_column, "fetch")
+        fetch_base = Mux(self.fetch_delta, delta_base, factors_base)
         factor_read = factors.read_port()
         m.d.comb += factor_read.addr.eq(
-            Mux(steps[_FACTOR_ADDRESS].step, steps[_FACTOR_ADDRESS].factor, fetch_address)
+            Mux(
+                steps[_FACTOR_ADDRESS].step,
+                steps[_FACTOR_ADDRESS].factor,
+                fetch_base + row_address(p, fetch_group, self.fetch_row),
+            )
         )
         own_factor = registered(factor_read.data, "own_factor")
-        fetch_column = self.fetch_column
         for stage in range(FETCH_LATENCY):
             fetch_column = registered(fetch_column, f"fetch_column_{stage}")
         m.d.comb += self.fetch_data.eq(own_factor[fetch_column])
 
         # Residuals and projections, narrowed to words as they are read
-        residual_bits = data.ArrayLayout(
-            bits_for(narrow.shift_max(p.accumulator_bits, p.width)), p.columns
-        )
-        bits = Signal(residual_bits)
+        bits = Signal(each_rank(p, bits_for(narrow.shift_max(p.accumulator_bits, p.width))))
         residual_read = residuals.read_port()
-        m.d.comb += residual_read.addr.eq(steps[0].row)
+        m.d.comb += residual_read.addr.eq(row_address(p, steps[0].group, steps[0].row))
         wide = registered(residual_read.data, "wide")
         words = Signal(factor_row(p))
         word_saturated = Signal(data.ArrayLayout(p.lanes, p.columns))
@@ -164,7 +204,7 @@ class Datapath(wiring.Component):
                 )
                 m.d.comb += [
                     narrower.value.eq(wide[c][lane]),
-                    narrower.bits.eq(bits[c]),
+                    narrower.bits.eq(bits[steps[_READ].group][c]),
                     words[c][lane].eq(narrower.word),
                     word_saturated[c][lane].eq(narrower.saturated),
                 ]
@@ -184,14 +224,28 @@ class Datapath(wiring.Component):
                 projection_saturated[c].eq(narrower.saturated),
             ]
 
-        # Operands
+        # The pivot of Gram-Schmidt, kept for the groups and the subtractions that follow
         step = steps[_OPERANDS]
-        column_row = words[order.column]
+        pivot_row = words[step.pivot]
+        pivot_write = pivots.write_port()
+        pivot_read = pivots.read_port()
+        m.d.comb += [
+            pivot_write.en.eq(step.step & (step.left == Left.PIVOT_COLUMN)),
+            pivot_write.addr.eq(step.row),
+            pivot_write.data.eq(pivot_row),
+            pivot_read.addr.eq(steps[_FACTOR_ADDRESS].row),
+        ]
+        kept_pivot_row = registered(pivot_read.data, "kept_pivot_row")
+
+        # Operands
         m.d.comb += [
             array.step.eq(step.step),
             array.first.eq(step.first),
             array.last.eq(step.last),
             array.horner.eq(step.horner),
+            array.raised.eq(step.subtract),
+            array.begin.eq(words),
+            array.raise_by.eq(self.fraction_bits[step.group]),
         ]
         for c in columns:
             digits = [
@@ -204,16 +258,15 @@ class Datapath(wiring.Component):
                     m.d.comb += multiplier.eq(Array(digits)[step.digit])
                 with m.Case(ScalarSource.PROJECTION):
                     m.d.comb += multiplier.eq(projection[c])
-                with m.Case(ScalarSource.POWER):
-                    m.d.comb += multiplier.eq(Const(1, p.width) << self.fraction_bits[c])
                 with m.Case(ScalarSource.COEFFICIENT):
-                    m.d.comb += multiplier.eq(self.coefficient[c])
+                    m.d.comb += multiplier.eq(self.coefficient[step.group][c])
             with m.Switch(step.left):
                 for source, row in (
                     (Left.BUFFER, sample_row),
                     (Left.FACTOR, own_factor[c]),
                     (Left.RESIDUAL, words[c]),
-                    (Left.RESIDUAL_COLUMN, column_row),
+                    (Left.PIVOT_COLUMN, pivot_row),
+                    (Left.PIVOT, kept_pivot_row),
                 ):
                     with m.Case(source):
                         m.d.comb += array.left[c].eq(row)
@@ -226,44 +279,46 @@ class Datapath(wiring.Component):
                     m.d.comb += [array.right[c][lane].eq(multiplier) for lane in lanes]
 
         # Words that become the factor, or that the loader writes
+        load_group, load_column = split_rank(m, p, self.factor_column, "load")
+        load_base = Mux(self.factor_delta, delta_base, factors_base)
         factor_write = factors.write_port(granularity=1)
-        with m.If(step.step & step.commit):
+        with m.If(step.step & step.commit.any()):
             m.d.comb += [
-                factor_write.en.eq(~self.vanished),
+                factor_write.en.eq(step.commit & ~Value.cast(self.vanished[step.group])),
                 factor_write.addr.eq(step.factor),
                 factor_write.data.eq(words),
             ]
         with m.Else():
             m.d.comb += [
-                factor_write.en.eq(Mux(self.factor_write, Const(1) << self.factor_column, 0)),
-                factor_write.addr.eq(
-                    Mux(self.factor_delta, delta_base + self.factor_row, self.factor_row)
-                ),
+                factor_write.en.eq(Mux(self.factor_write, Const(1) << load_column, 0)),
+                factor_write.addr.eq(load_base + row_address(p, load_group, self.factor_row)),
             ]
             m.d.comb += [factor_write.data[c].eq(self.write_data) for c in columns]
 
         # Saturations: of residuals when they are new, of projections when first read
-        later = Cat(c >= order.column for c in columns)
         per_column = []
         for c in columns:
-            flags = Mux(
-                step.right == Right.RESIDUAL, word_saturated[c] & later[c].replicate(p.lanes), 0
-            )
+            flags = Mux(step.right == Right.RESIDUAL, word_saturated[c], 0)
             count = Signal(range(p.lanes + 2), name=f"saturated_{c}")
             projection_flag = projection_saturated[c] & (step.scalar == ScalarSource.PROJECTION)
-            m.d.sync += count.eq(Mux(step.step & step.count, sum(flags) + projection_flag, 0))
+            counted = step.step & step.count & step.columns[c]
+            m.d.sync += count.eq(Mux(counted, sum(flags) + projection_flag, 0))
             per_column.append(count)
         m.d.sync += self.saturations.eq(sum(per_column))
 
         # Results that stay in their lanes
         result = steps[_RESULT]
-        later_result = Cat((order.kind == Kind.ACCUMULATE) | (c > order.column) for c in columns)
         store = array.valid & (result.target == Target.RESIDUALS)
         residual_write = residuals.write_port(granularity=1)
         m.d.comb += [
-            residual_write.en.eq(Mux(store, later_result, 0)),
-            residual_write.addr.eq(result.result),
+            residual_write.en.eq(Mux(store, result.columns, 0)),
+            residual_write.addr.eq(row_address(p, result.group, result.result)),
             residual_write.data.eq(array.result),
+        ]
+        ending = steps[settled_stage(p)]
+        m.d.comb += [
+            self.settled.eq(ending.step & ending.final & (ending.target == Target.RESIDUALS)),
+            self.settled_group.eq(ending.group),
         ]
         settled = steps[_RESULT + magnitude.LATENCY]
         for c in columns:
@@ -271,53 +326,54 @@ class Datapath(wiring.Component):
                 p.accumulator_bits, p.lanes
             )
             m.d.comb += [
-                tracker.clear.eq(self.start),
                 tracker.valid.eq(store),
+                tracker.first.eq(result.begin),
                 tracker.values.eq(array.result[c]),
             ]
+            exponent = self.exponent[settled.group][c]
             with m.If(
                 settled.step
                 & settled.final
                 & (settled.target == Target.RESIDUALS)
-                & later_result[c]
+                & settled.columns[c]
             ):
                 lost = tracker.bits - (p.width - 1)
+                raised = exponent - self.fraction_bits[settled.group][c]
                 m.d.sync += [
-                    bits[c].eq(tracker.bits),
-                    self.vanished[c].eq(~tracker.nonzero),
-                    self.exponent[c].eq(
-                        Mux(
-                            order.kind == Kind.ACCUMULATE,
-                            lost,
-                            self.exponent[c] + lost - self.fraction_bits[c],
-                        )
-                    ),
+                    bits[settled.group][c].eq(tracker.bits),
+                    self.vanished[settled.group][c].eq(~tracker.nonzero),
+                    exponent.eq(Mux(settled.subtract, raised, 0) + lost),
                 ]
 
         # Results summed over lanes
         lane_bits = (p.rows(p.max_dimension) << (2 * p.width - 2)).bit_length() + 1
-        summed = steps[_RESULT + adder_tree.latency(p.lanes)]
-        totals = Signal(dot_products(p))
+        summed = steps[dots_stage(p)]
         sums_valid = summed.step & summed.last
         for c in columns:
             m.submodules[f"tree_{c}"] = tree = adder_tree.AdderTree(lane_bits, p.lanes, p.dot_bits)
             m.d.comb += [tree.values[lane].eq(array.result[c][lane]) for lane in lanes]
-            m.d.comb += totals[c].eq(tree.total)
+            m.d.comb += self.dots[c].eq(tree.total)
             m.submodules[f"projection_tracker_{c}"] = tracker = magnitude.MagnitudeTracker(
                 p.dot_bits, 1
             )
             m.d.comb += [
-                tracker.clear.eq(self.start & (self.order.kind == Kind.PROJECT)),
                 tracker.valid.eq(sums_valid & (summed.target == Target.PROJECTIONS)),
-                tracker.values[0].eq(totals[c]),
+                tracker.first.eq(summed.begin),
+                tracker.values[0].eq(self.dots[c]),
                 self.magnitude[c].eq(tracker.bits),
             ]
         projection_write = projections.write_port()
+        ending = steps[projected_stage(p)]
         m.d.comb += [
             projection_write.en.eq(sums_valid & (summed.target == Target.PROJECTIONS)),
             projection_write.addr.eq(summed.result),
-            projection_write.data.eq(totals),
+            projection_write.data.eq(self.dots),
+            self.projected.eq(ending.step & ending.final & (ending.target == Target.PROJECTIONS)),
+            self.dots_valid.eq(sums_valid & (summed.target == Target.SCALARS)),
+            self.dots_first.eq(Mux(self.dots_tag.pivot, summed.pivot, 0)),
+            self.dots_tag.group.eq(summed.group),
+            self.dots_tag.gram.eq(summed.dot),
+            self.dots_tag.pivot.eq(summed.dot & summed.in_group),
+            self.dots_tag.last.eq(summed.last_rank),
         ]
-        with m.If(sums_valid & (summed.target == Target.DOTS)):
-            m.d.sync += self.dots.eq(totals)
         return m

@@ -51,7 +51,7 @@ class Loader(wiring.Component):
                 "m": In(range(p.max_m + 1)),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
                 "rows_m": In(range(p.rows(p.max_m) + 1)),
-                "ranks": In(range(p.columns + 1)),
+                "ranks": In(range(p.max_rank + 1)),
                 "block": In(range(p.max_block + 1)),
                 "last": In(range(p.max_block + 1)),
                 "blocks": In(BLOCK_BITS),
@@ -65,7 +65,7 @@ class Loader(wiring.Component):
                 "factor_write": Out(1),
                 "factor_delta": Out(1),
                 "factor_row": Out(rows),
-                "factor_column": Out(range(max(2, p.columns))),
+                "factor_column": Out(range(max(2, p.max_rank))),
                 "write_data": Out(word_row(p)),
             }
         )
@@ -77,7 +77,7 @@ class Loader(wiring.Component):
         lane_bits = ceil_log2(p.lanes)
         row = Signal.like(self.factor_row)
         errors = Signal()  # the vector in hand belongs to the error side
-        vector = Signal(range(p.max_block + 1))  # sample or rank
+        vector = Signal(range(max(p.max_block, p.max_rank) + 1))  # sample or rank
         bank = Signal()
         address = Signal(range(p.buffer_rows))
         blocks_left = Signal(BLOCK_BITS)

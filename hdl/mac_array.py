@@ -1,8 +1,9 @@
 """The multiply-accumulate array: lanes x columns, one multiplier each."""
 
 from amaranth import Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
 from golden_model.parameters import Parameters
 from hdl.shapes import factor_row, wide_row
@@ -16,13 +17,15 @@ class MacArray(wiring.Component):
 
     A run of steps from `first` to `last` leaves in cell [c][l]
 
-        result = sum over the steps of left * right
+        result = begin * 2**raise_by + sum over the steps of left * right
 
-    A step with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes
-    a multiplier of several digits from steps that follow each other, the highest digit first. A dot
-    product is a run over rows, summed over lanes by an `AdderTree` afterwards; an accumulation is a
-    run over samples whose result stays in its lane. `step` low leaves the accumulators as they
-    are. Widths are bounded by `Parameters.accumulator_bits`; nothing wraps.
+    with `begin` and `raise_by` those of the first step, counted only if it has `raised`. A step
+    with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes a
+    multiplier of several digits from steps that follow each other, the highest digit first. A
+    dot product is a run over rows, summed over lanes by an `AdderTree` afterwards; an
+    accumulation is a run over samples whose result stays in its lane. `step` low leaves the
+    accumulators as they are. Widths are bounded by `Parameters.accumulator_bits`; nothing
+    wraps.
 
     Latency `LATENCY` cycles, a step a cycle; the next run may start in the cycle after `last`.
     `result` is valid for the one cycle in which `valid` is high.
@@ -38,6 +41,9 @@ class MacArray(wiring.Component):
                 "horner": In(1),
                 "left": In(factor_row(parameters)),
                 "right": In(factor_row(parameters)),
+                "raised": In(1),
+                "begin": In(factor_row(parameters)),
+                "raise_by": In(data.ArrayLayout(range(parameters.width - 1), parameters.columns)),
                 "valid": Out(1),
                 "result": Out(wide_row(parameters)),
             }
@@ -53,20 +59,29 @@ class MacArray(wiring.Component):
                 controls[name] = Signal(name=f"{name}_{stage}")
                 m.d.sync += controls[name].eq(value)
         m.d.sync += self.valid.eq(controls["step"] & controls["last"])
+        shift_bits = bits_for(p.width - 2)
+        low = shift_bits // 2
         for c in range(p.columns):
+            high_shift = Signal(shift_bits - low, name=f"high_shift_{c}")
+            m.d.sync += high_shift.eq(self.raise_by[c] >> low)
             for lane in range(p.lanes):
                 left = Signal(signed(p.width), name=f"left_{c}_{lane}")
                 right = Signal(signed(p.width), name=f"right_{c}_{lane}")
                 product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}")
+                begin = Mux(self.raised, self.begin[c][lane], 0)
+                half = Signal(signed(p.width + (1 << low) - 1), name=f"half_raised_{c}_{lane}")
+                base = Signal(signed(2 * p.width - 2), name=f"base_{c}_{lane}")
                 total = Signal(signed(p.accumulator_bits), name=f"total_{c}_{lane}")
                 m.d.sync += [
                     left.eq(self.left[c][lane]),
                     right.eq(self.right[c][lane]),
                     product.eq(left * right),
+                    half.eq(begin.as_signed() << self.raise_by[c][:low]),
+                    base.eq(half << (high_shift << low)[:shift_bits]),
                 ]
                 raised = total << (p.width - 1)
                 kept = Mux(controls["horner"], raised, total)
                 with m.If(controls["step"]):
-                    m.d.sync += total.eq(Mux(controls["first"], 0, kept) + product)
+                    m.d.sync += total.eq(Mux(controls["first"], base, kept) + product)
                 m.d.comb += self.result[c][lane].eq(total)
         return m

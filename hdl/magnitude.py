@@ -13,7 +13,7 @@ LATENCY = 3
 
 
 class MagnitudeTracker(wiring.Component):
-    """Magnitude bits of the largest of all values since `clear`.
+    """Magnitude bits of the largest of all values since those that came with `first`.
 
     bits = bit length of max(v, -1 - v), the width below the sign that the values need; found as
     the highest one of the OR of all v ^ sign(v). Golden counterpart: `formats.magnitude_bits`.
@@ -30,8 +30,8 @@ class MagnitudeTracker(wiring.Component):
     def __init__(self, value_bits: int, lanes: int) -> None:
         super().__init__(
             {
-                "clear": In(1),
                 "valid": In(1),
+                "first": In(1),
                 "values": In(data.ArrayLayout(signed(value_bits), lanes)),
                 "bits": Out(bits_for(value_bits - 1)),
                 "nonzero": Out(1),
@@ -49,17 +49,17 @@ class MagnitudeTracker(wiring.Component):
         # Above the magnitude stands the sign: -1 has no magnitude bits but is not zero.
         lanes_or = Signal(self._value_bits)
         seen = Signal(self._value_bits)
+        restart = Signal()
         with m.If(self.valid):
             m.d.sync += lanes_or.eq(
                 Cat(reduce(or_, magnitudes), Cat(value[-1] for value in values).any())
             )
         with m.Else():
             m.d.sync += lanes_or.eq(0)
-        m.d.sync += seen.eq(seen | lanes_or)
+        m.d.sync += restart.eq(self.valid & self.first)
+        m.d.sync += seen.eq(Mux(restart, 0, seen) | lanes_or)
         m.d.sync += [self.bits.eq(0), self.nonzero.eq(seen.any())]
         for bit in range(top):
             with m.If(seen[bit]):
                 m.d.sync += self.bits.eq(bit + 1)
-        with m.If(self.clear):
-            m.d.sync += [lanes_or.eq(0), seen.eq(0)]
         return m

@@ -2,37 +2,39 @@
 
 from enum import IntEnum, unique
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
 from golden_model.parameters import Parameters
+from hdl.shapes import column_shape, group_bits, group_shape
 
 
 @unique
 class Kind(IntEnum):
-    """What a pass computes, with `own` the factor in hand and `other` the other one.
+    """What a pass computes for a group of ranks, `own` being the factor in hand, `other` the other.
 
     Left operands are a row for all columns, or each column's own row; right operands are each
-    column's own row, or a scalar a column.
+    column's own row, or a scalar a column. The pivot is the rank that Gram-Schmidt is at.
     """
 
     PROJECT = 0  # for every sample: dot products of its vector with the other factor
     ACCUMULATE = 1  # own * history + sum over samples of the sample's vector * its projections
-    DOT = 2  # dot products of residual column `column` with every residual column
-    SUBTRACT = 3  # residuals * 2**f + residual column `column` * coefficients
+    DOT = 2  # dot products of the pivot with residual columns
+    SUBTRACT = 3  # residuals * 2**f + pivot * coefficients
     OVERLAP = 4  # dot product of each residual column with the same column of the own factor
     NORM = 5  # dot product of each column of the own factor with itself
 
 
-class Left(enum.Enum, shape=2):  # type: ignore[call-arg]
+class Left(enum.Enum, shape=3):  # type: ignore[call-arg]
     """Source of the left operands."""
 
     BUFFER = 0  # a sample's row, for all columns
     FACTOR = 1
     RESIDUAL = 2
-    RESIDUAL_COLUMN = 3  # one residual column's row, for all columns
+    PIVOT_COLUMN = 3  # the pivot's row among the residuals, for all columns; goes to PIVOT too
+    PIVOT = 4  # the pivot's row, for all columns
 
 
 class Right(enum.Enum, shape=2):  # type: ignore[call-arg]
@@ -48,8 +50,7 @@ class ScalarSource(enum.Enum, shape=2):  # type: ignore[call-arg]
 
     HISTORY = 0
     PROJECTION = 1
-    POWER = 2
-    COEFFICIENT = 3
+    COEFFICIENT = 2
 
 
 class Target(enum.Enum, shape=2):  # type: ignore[call-arg]
@@ -57,7 +58,36 @@ class Target(enum.Enum, shape=2):  # type: ignore[call-arg]
 
     PROJECTIONS = 0
     RESIDUALS = 1
-    DOTS = 2
+    SCALARS = 2  # dot products that become scalars
+
+
+HAZARD_CYCLES = 4
+"""Least cycles between the starts of passes: what a step writes, the next pass may read."""
+
+
+def spacing(parameters: Parameters) -> int:
+    """Least cycles between the starts of passes.
+
+    Enough for a row that one pass writes to be read by the next one, and for the dot products of
+    all columns to become scalars, one a cycle.
+    """
+    return max(HAZARD_CYCLES, parameters.columns)
+
+
+def factor_bases(parameters: Parameters) -> tuple[int, int, int]:
+    """First rows of X and Delta in the factor memory, and its depth.
+
+    A row of all groups follows the row of all groups before it: address base + row * 2**group_bits
+    + group.
+    """
+    p = parameters
+    groups = 1 << group_bits(p)
+    return 0, p.rows(p.max_n) * groups, (p.rows(p.max_n) + p.rows(p.max_m)) * groups
+
+
+def row_address(parameters: Parameters, group: Value, row: Value) -> Value:
+    """Address of a group's `row` among rows of all groups."""
+    return Cat(group[: group_bits(parameters)], row)
 
 
 def pass_layout(parameters: Parameters) -> data.StructLayout:
@@ -66,9 +96,13 @@ def pass_layout(parameters: Parameters) -> data.StructLayout:
         {
             "kind": bits_for(max(Kind)),
             "side": 1,  # the factor in hand: 0 activations, 1 errors
-            "column": max(1, ceil_log2(parameters.columns)),
-            "commit": 1,  # write the residuals' words to the own factor
+            "group": group_shape(parameters),
+            "columns": parameters.columns,  # whose results count
+            "in_group": 1,  # the pivot is in this group
+            "pivot": column_shape(parameters),  # its column there
+            "last_rank": 1,  # no rank follows the pivot
             "bank": 1,  # half of the block buffer
+            "release": 1,  # that half is not needed after this pass
         }
     )
 
@@ -76,35 +110,48 @@ def pass_layout(parameters: Parameters) -> data.StructLayout:
 def step_layout(parameters: Parameters) -> data.StructLayout:
     """One step of the array and where its operands and results are."""
     p = parameters
+    order = pass_layout(p).members
+    rows = p.rows(p.max_dimension)
     return data.StructLayout(
         {
             "step": 1,
             "first": 1,
             "last": 1,
             "horner": 1,
+            "begin": 1,  # of the first result of the pass
             "final": 1,  # the last step of the pass
             "left": Left,
             "right": Right,
             "scalar": ScalarSource,
             "target": Target,
-            "commit": 1,
+            "subtract": 1,  # begins with the residual, raised; else it is new
+            "dot": 1,  # dot products of Gram-Schmidt
+            "commit": p.columns,  # columns whose residual words become the factor's
             "count": 1,  # count saturations of the words read in this step
+            "release": 1,
+            "bank": 1,
+            "group": order["group"],
+            "columns": p.columns,
+            "in_group": 1,
+            "pivot": order["pivot"],
+            "last_rank": 1,
             "buffer": ceil_log2(2 * p.buffer_rows),
-            "factor": bits_for(p.rows(p.max_n) + p.rows(p.max_m) - 1),
-            "row": bits_for(p.rows(p.max_dimension) - 1),
+            "factor": bits_for(factor_bases(p)[2] - 1),
+            "row": bits_for(rows - 1),
             "sample": ceil_log2(p.max_block) or 1,
             "digit": bits_for(p.history_digits - 1),
-            "result": max(bits_for(p.rows(p.max_dimension) - 1), ceil_log2(p.max_block), 1),
+            "result": max(bits_for(rows - 1), ceil_log2(p.max_block), 1),
         }
     )
 
 
 class PassEngine(wiring.Component):
-    """Generates the steps of a pass from its description and the layer's dimensions.
+    """Generates the steps of passes from their description and the layer's dimensions.
 
-    `start` begins pass `order`; from the next cycle on `out` holds a step a cycle until the one
-    with `final`. Steps: PROJECT samples * rows(other), ACCUMULATE rows(own) * (history digits +
-    samples), DOT, OVERLAP and NORM rows(own), SUBTRACT 2 * rows(own).
+    A pass `order` is taken in a cycle with `start` and `ready`; from the next cycle on `out` holds
+    a step a cycle until the one with `final`, in which the next pass can be taken: passes follow
+    each other without a gap, but for `spacing`. Steps: PROJECT samples * rows(other), ACCUMULATE
+    rows(own) * (history digits + samples), all others rows(own).
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -112,6 +159,7 @@ class PassEngine(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "ready": Out(1),
                 "order": In(pass_layout(p)),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
                 "rows_m": In(range(p.rows(p.max_m) + 1)),
@@ -128,6 +176,7 @@ class PassEngine(wiring.Component):
         counts = range(p.max_block + digits + p.rows(p.max_dimension) + 1)
         order = Signal.like(self.order)
         running = Signal()
+        wait = Signal(range(spacing(p)))
         outer, inner = Signal(counts), Signal(counts)
         outer_last, inner_last = Signal(counts), Signal(counts)
         buffer, buffer_origin = Signal(range(2 * p.buffer_rows)), Signal(range(2 * p.buffer_rows))
@@ -148,10 +197,33 @@ class PassEngine(wiring.Component):
                 m.d.comb += origin.eq(bank + Mux(new.side, 0, self.rows_n))
             with m.Default():
                 m.d.comb += origin.eq(bank + Mux(new.side, self.rows_n, 0))
-        with m.If(self.start):
+
+        inner_end = inner == inner_last
+        final = running & inner_end & (outer == outer_last)
+        m.d.comb += self.ready.eq((~running | final) & (wait == 0))
+        with m.If(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(running):
+            m.d.sync += inner.eq(inner + 1)
+            with m.If(order.kind == Kind.PROJECT):
+                m.d.sync += buffer.eq(buffer + 1)
+            with m.Elif(inner >= digits):
+                m.d.sync += buffer.eq(buffer + stride)
+            with m.If(inner_end):
+                origin_step = Mux(order.kind == Kind.PROJECT, stride, 1)
+                m.d.sync += [
+                    inner.eq(0),
+                    outer.eq(outer + 1),
+                    buffer.eq(buffer_origin + origin_step),
+                    buffer_origin.eq(buffer_origin + origin_step),
+                ]
+                with m.If(final):
+                    m.d.sync += running.eq(0)
+        with m.If(self.start & self.ready):
             m.d.sync += [
                 order.eq(new),
                 running.eq(1),
+                wait.eq(spacing(p) - 1),
                 outer.eq(0),
                 inner.eq(0),
                 outer_last.eq(0),
@@ -168,77 +240,78 @@ class PassEngine(wiring.Component):
                         inner_last.eq(self.samples + (digits - 1)),
                     ]
                 with m.Case(Kind.SUBTRACT):
-                    m.d.sync += [outer_last.eq(own_rows - 1), inner_last.eq(1)]
-        inner_end = inner == inner_last
-        with m.If(running & ~self.start):
-            m.d.sync += inner.eq(inner + 1)
-            with m.If(order.kind == Kind.PROJECT):
-                m.d.sync += buffer.eq(buffer + 1)
-            with m.Elif(inner >= digits):
-                m.d.sync += buffer.eq(buffer + stride)
-            with m.If(inner_end):
-                origin_step = Mux(order.kind == Kind.PROJECT, stride, 1)
-                m.d.sync += [
-                    inner.eq(0),
-                    outer.eq(outer + 1),
-                    buffer.eq(buffer_origin + origin_step),
-                    buffer_origin.eq(buffer_origin + origin_step),
-                ]
-                with m.If(outer == outer_last):
-                    m.d.sync += running.eq(0)
+                    m.d.sync += [outer_last.eq(own_rows - 1), inner_last.eq(0)]
 
-        # The factor of side 1 follows that of side 0 in the factor memory.
-        own_base = Mux(order.side, p.rows(p.max_n), 0)
-        other_base = Mux(order.side, 0, p.rows(p.max_n))
+        x_base, delta_base, _ = factor_bases(p)
+        row = Signal(range(p.rows(p.max_dimension)))
+        base = Signal.like(out.factor)
         past_history = inner >= digits
         m.d.comb += [
+            row.eq(inner),
+            base.eq(Mux(order.side, delta_base, x_base)),
             out.step.eq(running),
             out.first.eq(inner == 0),
             out.last.eq(inner_end),
-            out.final.eq(inner_end & (outer == outer_last)),
+            out.begin.eq(outer == 0),
+            out.final.eq(final),
+            out.group.eq(order.group),
+            out.columns.eq(order.columns),
+            out.in_group.eq(order.in_group),
+            out.pivot.eq(order.pivot),
+            out.last_rank.eq(order.last_rank),
+            out.bank.eq(order.bank),
+            out.release.eq(order.release & final),
             out.buffer.eq(buffer),
-            out.row.eq(inner),
-            out.factor.eq(own_base + inner),
+            out.row.eq(row),
+            out.factor.eq(base + row_address(p, order.group, row)),
             out.result.eq(outer),
-            out.commit.eq(order.commit),
-            out.target.eq(Target.DOTS),
+            out.target.eq(Target.SCALARS),
         ]
         with m.Switch(order.kind):
             with m.Case(Kind.PROJECT):
                 m.d.comb += [
+                    base.eq(Mux(order.side, x_base, delta_base)),
                     out.left.eq(Left.BUFFER),
                     out.right.eq(Right.FACTOR),
-                    out.factor.eq(other_base + inner),
                     out.target.eq(Target.PROJECTIONS),
                 ]
             with m.Case(Kind.ACCUMULATE):
                 m.d.comb += [
+                    row.eq(outer),
                     out.left.eq(Mux(past_history, Left.BUFFER, Left.FACTOR)),
                     out.right.eq(Right.SCALAR),
                     out.scalar.eq(Mux(past_history, ScalarSource.PROJECTION, ScalarSource.HISTORY)),
                     out.horner.eq((inner != 0) & ~past_history),
-                    out.factor.eq(own_base + outer),
                     out.digit.eq(digits - 1 - inner),
                     out.sample.eq(inner - digits),
                     out.count.eq(past_history & (outer == 0)),
                     out.target.eq(Target.RESIDUALS),
                 ]
             with m.Case(Kind.DOT):
+                # Activations need no overlap: a pivot becomes the factor's column at once.
+                pivot = Mux(order.in_group & ~order.side, 1 << order.pivot, 0)
                 m.d.comb += [
-                    out.left.eq(Left.RESIDUAL_COLUMN),
+                    out.left.eq(Mux(order.in_group, Left.PIVOT_COLUMN, Left.PIVOT)),
                     out.right.eq(Right.RESIDUAL),
+                    out.dot.eq(1),
                     out.count.eq(1),
+                    out.commit.eq(pivot),
                 ]
             with m.Case(Kind.SUBTRACT):
                 m.d.comb += [
-                    out.left.eq(Mux(inner == 0, Left.RESIDUAL, Left.RESIDUAL_COLUMN)),
+                    row.eq(outer),
+                    out.left.eq(Left.PIVOT),
                     out.right.eq(Right.SCALAR),
-                    out.scalar.eq(Mux(inner == 0, ScalarSource.POWER, ScalarSource.COEFFICIENT)),
-                    out.row.eq(outer),
+                    out.scalar.eq(ScalarSource.COEFFICIENT),
+                    out.subtract.eq(1),
                     out.target.eq(Target.RESIDUALS),
                 ]
             with m.Case(Kind.OVERLAP):
-                m.d.comb += [out.left.eq(Left.RESIDUAL), out.right.eq(Right.FACTOR)]
+                m.d.comb += [
+                    out.left.eq(Left.RESIDUAL),
+                    out.right.eq(Right.FACTOR),
+                    out.commit.eq(order.columns),
+                ]
             with m.Case(Kind.NORM):
                 m.d.comb += [out.left.eq(Left.FACTOR), out.right.eq(Right.FACTOR)]
         return m

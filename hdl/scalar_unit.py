@@ -1,15 +1,13 @@
-"""The scalar unit: a small floating-point machine for weights, norms and coefficients."""
+"""The scalar unit: a small floating-point machine for weights and norms."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for, ceil_log2
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.narrow import shift_max
+from hdl.rounding import EXPONENT, PRODUCT_BITS, highest_one, round_product, round_to_scalar
 from hdl.scalar_programs import (
-    FIRST_SHARED,
     PROGRAMS,
     STORED,
     Instruction,
@@ -17,15 +15,22 @@ from hdl.scalar_programs import (
     Operation,
     Register,
 )
-from hdl.shapes import SCALAR, dot_products
-
-EXPONENT = signed(13)
-"""Shape of exponents of words and of intermediate results: no program can leave it."""
+from hdl.shapes import (
+    SCALAR,
+    column_bits,
+    column_shape,
+    each_rank,
+    group_bits,
+    group_shape,
+    rank_address,
+)
 
 _S = scalar.SIGNIFICAND_BITS
+_WIDE = 2 * _S + 4  # bits of an exact sum of scalars, but for a sticky bit
+_SHIFT_MAX = 63
 
 _INSTRUCTION = data.StructLayout(
-    {"operation": 3, "left": 5, "right": 5, "destination": 5, "modifier": 3, "last": 1}
+    {"operation": 2, "left": 5, "right": 5, "destination": 5, "modifier": 2, "last": 1}
 )
 
 
@@ -45,101 +50,82 @@ def _constant(value: float) -> data.Const:
     return SCALAR.const({"significand": word & ((1 << _S) - 1), "exponent": word >> _S})
 
 
-def highest_one(m: Module, value: Value, name: str) -> Signal:
-    """Combinational bit length of `value`."""
-    length = Signal(range(len(value) + 1), name=name)
-    for bit in range(len(value)):
-        with m.If(value[bit]):
-            m.d.comb += length.eq(bit + 1)
-    return length
-
-
 class ScalarUnit(wiring.Component):
     """Runs the programs of `hdl.scalar_programs` on scalars, one instruction at a time.
 
     `start` runs `program` with the activation factors (`side` 0) or the error factors (1) in hand,
-    for columns from `first_column` up to `ranks` - 1; `done` is high in the cycle after its last
-    write. A scalar is that of `golden_model.scalar`, and every instruction's result equals the
-    golden function's on every bit. A program takes 3 to 6 cycles an instruction.
+    for the rank at `group` and `column`, or unless `single` for all from there on to that at
+    `last_group` and `last_column`; `done` is high in the cycle after its last write. A scalar is
+    that of `golden_model.scalar`, and every instruction's result equals the golden function's on
+    every bit. A product takes 3 cycles, a sum 6.
 
-    Inputs that programs read: the dot products of the last pass, the magnitude bits of the
-    projections, `residual` (the power of two to multiply a residual column's norm by), `vanished`,
-    `carry`, `rate` and `host_weight`. Results: `history` (unsigned, one word of history digits a
-    rank), `projection_bits` (input of the projections' narrower), `projection_shift`,
-    `coefficient` and `fraction_bits` for Gram-Schmidt, and `weight`, `scale` and `update`.
-    `saturations` pulses when a coefficient saturates.
+    The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
+    `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it.
+    `history_write` pulses with each rank's history, `result`. `weight`, `scale` and `update` hold
+    by rank.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
-        self._column_bits = max(1, ceil_log2(p.columns))
-        self.projection_bits_max = shift_max(p.dot_bits, p.width)
-
-        def each(shape: object) -> data.ArrayLayout:
-            return data.ArrayLayout(shape, p.columns)
-
         super().__init__(
             {
                 "start": In(1),
                 "program": In(range(len(PROGRAMS))),
                 "side": In(1),
-                "first_column": In(range(max(2, p.columns))),
-                "ranks": In(range(p.columns + 1)),
+                "single": In(1),
+                "group": In(group_shape(p)),
+                "column": In(column_shape(p)),
+                "last_group": In(group_shape(p)),
+                "last_column": In(column_shape(p)),
                 "done": Out(1),
-                "dots": In(dot_products(p)),
-                "magnitude": In(each(unsigned(bits_for(p.dot_bits)))),
-                "residual": In(each(EXPONENT)),
-                "vanished": In(p.columns),
+                "rank_group": Out(group_shape(p)),
+                "rank_column": Out(column_shape(p)),
+                "overlap": In(SCALAR),
+                "overlap_negative": In(1),
+                "residual": In(EXPONENT),
+                "vanished": In(1),
+                "square": In(SCALAR),
+                "root": In(SCALAR),
                 "carry": In(SCALAR),
                 "rate": In(SCALAR),
-                "host_weight": In(each(SCALAR)),
-                "history": Out(each(unsigned(p.history_bits))),
-                "projection_bits": Out(each(unsigned(bits_for(self.projection_bits_max)))),
-                "projection_shift": Out(each(EXPONENT)),
-                "coefficient": Out(each(signed(p.width))),
-                "fraction_bits": Out(each(range(p.width - 1))),
-                "weight": Out(each(SCALAR)),
-                "scale": Out(each(SCALAR)),
-                "update": Out(each(SCALAR)),
-                "saturations": Out(1),
+                "host_weight": In(each_rank(p, SCALAR)),
+                "history_write": Out(1),
+                "result": Out(SCALAR),
+                "weight": Out(each_rank(p, SCALAR)),
+                "scale": Out(each_rank(p, SCALAR)),
+                "update": Out(each_rank(p, SCALAR)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Fetch, one of four kinds of execution, normalise, round and write."""
+        """Fetch; multiply, or align, add and normalise; round and write."""
         m = Module()
         p = self.parameters
-        wide = max(p.dot_bits, p.history_bits + 2, 2 * _S + 4)
 
         # Programs
         rom: list[dict[str, int]] = []
-        starts: dict[int, tuple[int, int]] = {}
+        starts: dict[int, int] = {}
         for number, program in enumerate(PROGRAMS.values()):
-            start = len(rom)
-            for part in (program.prologue, program.body):
-                rom += [_encode(item, item is part[-1]) for item in part]
-            starts[number] = (start, start + len(program.prologue))
+            starts[number] = len(rom)
+            rom += [_encode(item, item is program[-1]) for item in program]
         m.submodules.rom = rom_memory = memory.Memory(shape=_INSTRUCTION, depth=len(rom), init=rom)
         instruction_port = rom_memory.read_port(domain="comb")
         instruction = instruction_port.data
         counter = Signal(range(len(rom)))
-        body = Signal.like(counter)
-        in_prologue = Signal()
-        side = Signal()
-        column = Signal(range(p.columns + 1))
+        first = Signal.like(counter)
+        side, single = Signal(), Signal()
+        group, column = self.rank_group, self.rank_column
         m.d.comb += instruction_port.addr.eq(counter)
 
         # Registers
         m.submodules.registers = registers = memory.Memory(
-            shape=SCALAR, depth=16 << self._column_bits, init=[]
+            shape=SCALAR, depth=STORED << (column_bits(p) + group_bits(p)), init=[]
         )
         write = registers.write_port()
 
         def address(register: Value) -> Value:
             swapped = (register >= Register.OWN_INVERSE) & (register <= Register.OTHER_NORM)
-            shared = register >= FIRST_SHARED
-            place = Mux(shared, 0, column)[: self._column_bits]
-            return Cat(place, (register ^ (swapped & side))[:4])
+            return Cat((register ^ (swapped & side))[:3], rank_address(p, group, column))
 
         operands = []
         for name, register in (("left", instruction.left), ("right", instruction.right)):
@@ -149,11 +135,13 @@ class ScalarUnit(wiring.Component):
             with m.Switch(register):
                 for constant, value in (
                     (Register.ONE, _constant(1.0)),
-                    (Register.THREE, _constant(3.0)),
                     (Register.CARRY, self.carry),
                     (Register.RATE, self.rate),
-                    (Register.HOST_WEIGHT, Array(self.host_weight)[column]),
-                    (Register.SCALE, Array(self.scale)[column]),
+                    (Register.HOST_WEIGHT, self.host_weight[group][column]),
+                    (Register.SCALE, self.scale[group][column]),
+                    (Register.OVERLAP, self.overlap),
+                    (Register.SQUARE, self.square),
+                    (Register.ROOT, self.root),
                 ):
                     with m.Case(constant):
                         m.d.comb += operand.eq(value)
@@ -163,65 +151,66 @@ class ScalarUnit(wiring.Component):
             operands.append((operand, latched))
         left, right = (latched for _, latched in operands)
 
-        value = Signal(wide)  # the result is value / 2**wide * 2**power
-        power = Signal(EXPONENT)
-        negative = Signal()
-        zero_seed = Signal()
-        half = Signal(signed(scalar.EXPONENT_BITS + 1))
-
-        m.submodules.table = table = memory.Memory(
-            shape=scalar.RSQRT_ENTRY_BITS,
-            depth=1 << scalar.RSQRT_INDEX_BITS,
-            init=scalar.RSQRT_TABLE,
-        )
-        lookup = table.read_port()
-
-        # The one right shifter, which keeps a sticky bit
-        shift_in = Signal(wide)
-        shift_by = Signal(range(64))
-        shifted = Signal(wide)
-        lost = Signal(wide)
+        product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
+        of_product = round_product(m, product, product_power, "product")
+        total, total_power = Signal(_WIDE), Signal(EXPONENT)
+        length = Signal(range(_WIDE + 1))
+        of_sum = round_to_scalar(m, total, total_power, "sum")
+        base, aligned, subtracting = Signal(_WIDE), Signal(_WIDE), Signal()
+        rounded = Signal(SCALAR)
+        finished = Signal()
+        m.d.sync += self.done.eq(finished)
         m.d.comb += [
-            shifted.eq(shift_in >> shift_by),
-            lost.eq(shift_in & ~((Const(-1, signed(wide + 64)) << shift_by)[:wide])),
+            write.addr.eq(address(instruction.destination)),
+            write.data.eq(self.result),
         ]
-        aligned = Signal(wide)
-        sticky = Signal()
-        base = Signal(wide)
-        subtracting = Signal()
 
-        def clamp(amount: Value) -> Value:
-            return Mux(amount > 63, 63, amount)
-
-        result = Signal(SCALAR)
-        write_result = Signal()
-        m.d.comb += [write.addr.eq(address(instruction.destination)), write.data.eq(result)]
-
-        def advance() -> None:
-            """Go on to the next instruction, the next column, or the end."""
+        def write_back(value: Value) -> None:
+            """Store the result; go on to the next instruction, the next rank, or the end."""
+            zero = ~value.significand[-1] | (
+                (instruction.modifier == Modifier.UNLESS_VANISHED) & self.vanished
+            )
+            stored = ~(
+                (instruction.modifier == Modifier.UNLESS_ZERO) & ~self.square.significand[-1]
+            )
+            m.d.comb += [
+                rounded.eq(value),
+                self.result.eq(Mux(zero, 0, rounded)),
+                write.en.eq(stored & (instruction.destination < STORED)),
+                self.history_write.eq(instruction.destination == Register.HISTORY),
+            ]
+            for register, output in (
+                (Register.WEIGHT, self.weight),
+                (Register.SCALE, self.scale),
+                (Register.UPDATE, self.update),
+            ):
+                with m.If(instruction.destination == register):
+                    m.d.sync += output[group][column].eq(self.result)
             m.next = "FETCH"
             with m.If(~instruction.last):
                 m.d.sync += counter.eq(counter + 1)
             with m.Else():
-                m.d.sync += [in_prologue.eq(0), column.eq(column + 1), counter.eq(body)]
-                with m.If(column + 1 >= self.ranks):
+                m.d.sync += [counter.eq(first), column.eq(column + 1)]
+                with m.If(column == p.columns - 1):
+                    m.d.sync += [column.eq(0), group.eq(group + 1)]
+                last = (group == self.last_group) & (column == self.last_column)
+                with m.If(single | last):
                     m.d.comb += finished.eq(1)
                     m.next = "IDLE"
 
-        finished = Signal()
-        m.d.sync += self.done.eq(finished)
-        m.d.sync += self.saturations.eq(0)
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
-                m.d.sync += [column.eq(self.first_column), side.eq(self.side)]
+                m.d.sync += [
+                    group.eq(self.group),
+                    column.eq(self.column),
+                    side.eq(self.side),
+                    single.eq(self.single),
+                ]
                 with m.Switch(self.program):
-                    for number, (start, body_start) in starts.items():
+                    for number, start in starts.items():
                         with m.Case(number):
-                            m.d.sync += [counter.eq(start), body.eq(body_start)]
+                            m.d.sync += [counter.eq(start), first.eq(start)]
                 m.next = "FETCH"
-                with m.If(self.first_column >= self.ranks):
-                    m.d.comb += finished.eq(1)
-                    m.next = "IDLE"
             with m.State("FETCH"):
                 for operand, latched in operands:
                     m.d.sync += latched.eq(operand)
@@ -231,194 +220,57 @@ class ScalarUnit(wiring.Component):
                             latched.significand.eq(0),
                             latched.exponent.eq(scalar.EXPONENT_MIN),
                         ]
-                with m.Switch(instruction.operation):
-                    with m.Case(Operation.LOAD):
-                        dot = Array(self.dots)[column]
-                        m.d.sync += [
-                            value.eq(Mux(dot < 0, -dot, dot)),
-                            negative.eq(dot < 0),
-                            power.eq(wide),
-                        ]
-                        m.next = "COUNT"
-                    with m.Case(Operation.MULTIPLY):
-                        m.next = "PRODUCT"
-                    with m.Case(Operation.ADD, Operation.SUBTRACT, Operation.REST):
-                        m.next = "ALIGN"
-                    with m.Case(Operation.SEED):
-                        m.next = "REDUCE"
-                    with m.Case(Operation.FIX_HISTORY):
-                        m.next = "SHIFT_HISTORY"
-                    with m.Case(Operation.FIX_COEFFICIENT):
-                        m.next = "SHIFT_COEFFICIENT"
+                m.next = "ALIGN"
+                with m.If(instruction.operation == Operation.MULTIPLY):
+                    m.next = "PRODUCT"
 
             with m.State("PRODUCT"):
-                product = left.significand * right.significand
-                m.d.sync += [value.eq(product), power.eq(left.exponent + right.exponent)]
-                with m.If(instruction.modifier == Modifier.UNDO_REDUCTION):
-                    m.d.sync += power.eq(left.exponent + right.exponent - 1 - half)
-                with m.If(instruction.modifier == Modifier.TIMES_RESIDUAL):
-                    residual = Array(self.residual)[column]
-                    m.d.sync += power.eq(left.exponent + right.exponent + residual)
-                m.next = "NUDGE"
-            with m.State("NUDGE"):  # a product has its leading one in one of two places
-                with m.If(value[2 * _S - 1]):
-                    m.d.sync += value.eq(value << (wide - 2 * _S))
-                with m.Else():
-                    m.d.sync += [value.eq(value << (wide - 2 * _S + 1)), power.eq(power - 1)]
-                m.next = "ROUND"
+                residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
+                m.d.sync += [
+                    product.eq(left.significand * right.significand),
+                    product_power.eq(left.exponent + right.exponent + residual),
+                ]
+                m.next = "ROUND_PRODUCT"
+            with m.State("ROUND_PRODUCT"):
+                write_back(of_product)
 
             with m.State("ALIGN"):
                 swap = left.exponent < right.exponent
                 larger = Mux(swap, right.significand, left.significand)
                 smaller = Mux(swap, left.significand, right.significand)
                 gap = Mux(swap, right.exponent - left.exponent, left.exponent - right.exponent)
-                subtract = (instruction.operation == Operation.SUBTRACT) | (
-                    (instruction.operation == Operation.REST) & ~negative
-                )
+                subtract = (instruction.operation == Operation.REST) & ~self.overlap_negative
+                amount = Signal(range(_SHIFT_MAX + 1))
+                placed = Signal(_WIDE)
                 m.d.comb += [
-                    shift_in.eq(smaller << (wide - _S - 1)),
-                    shift_by.eq(clamp(gap)),
+                    placed.eq(smaller << (_WIDE - _S - 1)),
+                    amount.eq(Mux(gap > _SHIFT_MAX, _SHIFT_MAX, gap)),
                 ]
+                lost = placed & ~(Const((1 << _WIDE) - 1, _WIDE) << amount)[:_WIDE]
                 m.d.sync += [
-                    base.eq(larger << (wide - _S - 1)),
-                    aligned.eq(shifted | lost.any()),
+                    base.eq(larger << (_WIDE - _S - 1)),
+                    aligned.eq((placed >> amount) | lost.any()),
                     subtracting.eq(subtract),
-                    power.eq(Mux(swap, right.exponent, left.exponent) + 1),
+                    total_power.eq(Mux(swap, right.exponent, left.exponent) + 1),
                 ]
-                m.next = "SUM"
                 with m.If(subtract & swap):  # the difference would be negative
                     m.d.sync += [base.eq(0), aligned.eq(0)]
+                m.next = "SUM"
             with m.State("SUM"):
                 difference = base - aligned
-                m.d.sync += value.eq(
+                m.d.sync += total.eq(
                     Mux(subtracting, Mux(difference < 0, 0, difference), base + aligned)
                 )
                 m.next = "COUNT"
-
-            length = Signal(range(wide + 1))
             with m.State("COUNT"):
-                m.d.sync += length.eq(highest_one(m, value, "length_now"))
+                m.d.sync += length.eq(highest_one(m, total, "length_now"))
                 m.next = "NORMALISE"
             with m.State("NORMALISE"):
                 m.d.sync += [
-                    value.eq(value << (wide - length)[: bits_for(wide)]),
-                    power.eq(power - wide + length),
+                    total.eq(total << (_WIDE - length)[: len(length)]),
+                    total_power.eq(total_power - _WIDE + length),
                 ]
-                m.next = "ROUND"
-            with m.State("ROUND"):
-                kept = value[-_S:]
-                rest = value[: wide - _S]
-                rounded = Signal(_S + 1)
-                exponent = Signal(EXPONENT)
-                m.d.comb += [
-                    rounded.eq(kept + (rest[-1] & (rest[:-1].any() | kept[0]))),
-                    exponent.eq(power + rounded[-1]),
-                    result.significand.eq(Mux(rounded[-1], 1 << (_S - 1), rounded)),
-                    result.exponent.eq(exponent),
-                    write_result.eq(1),
-                ]
-                vanish = (
-                    (instruction.modifier == Modifier.UNLESS_VANISHED)
-                    & Array(self.vanished)[column]
-                ) | ((instruction.modifier == Modifier.UNDO_REDUCTION) & zero_seed)
-                with m.If(exponent > scalar.EXPONENT_MAX):
-                    m.d.comb += [
-                        result.significand.eq(-1),
-                        result.exponent.eq(scalar.EXPONENT_MAX),
-                    ]
-                with m.If(~value[-1] | (exponent < scalar.EXPONENT_MIN) | vanish):
-                    m.d.comb += result.eq(0)
-                with m.If((instruction.modifier == Modifier.UNLESS_ZERO) & zero_seed):
-                    m.d.comb += write_result.eq(0)
-                m.d.comb += write.en.eq(write_result & (instruction.destination < STORED))
-                with m.If(write_result):
-                    for register, output in (
-                        (Register.WEIGHT, self.weight),
-                        (Register.SCALE, self.scale),
-                        (Register.UPDATE, self.update),
-                    ):
-                        with m.If(instruction.destination == register):
-                            m.d.sync += Array(output)[column].eq(result)
-                advance()
-
-            with m.State("REDUCE"):
-                odd = left.exponent[0]
-                index = Cat(left.significand[_S - scalar.RSQRT_INDEX_BITS : _S - 1], odd)
-                m.d.comb += [
-                    lookup.addr.eq(index),
-                    write.addr.eq(Cat(Const(0, self._column_bits), Const(Register.REDUCED, 4))),
-                    result.significand.eq(left.significand),
-                    result.exponent.eq(Mux(odd, -1, 0)),
-                    write.en.eq(1),
-                ]
-                m.d.sync += [
-                    half.eq((left.exponent + 1) >> 1),
-                    zero_seed.eq(~left.significand[-1]),
-                ]
-                m.next = "SEED"
-            with m.State("SEED"):
-                m.d.comb += [
-                    write.addr.eq(Cat(Const(0, self._column_bits), Const(Register.SEED, 4))),
-                    result.significand.eq(lookup.data << (_S - scalar.RSQRT_ENTRY_BITS)),
-                    result.exponent.eq(1),
-                    write.en.eq(1),
-                ]
-                advance()
-
-            with m.State("SHIFT_HISTORY"):
-                # The projections' shift, raised where the history would outgrow its digits.
-                natural = Signal(EXPONENT)
-                raised = Signal(EXPONENT)
-                shift = Signal(EXPONENT)
-                biased = Signal(EXPONENT)
-                m.d.comb += [
-                    natural.eq(Array(self.magnitude)[column] - (p.width - 1)),
-                    raised.eq(left.exponent - p.history_bits),
-                    shift.eq(Mux(raised > natural, raised, natural)),
-                    biased.eq(shift + (p.width - 1)),
-                    shift_in.eq(left.significand << (p.history_bits - _S + 1)),
-                    shift_by.eq(clamp(shift - raised)),
-                ]
-                m.d.sync += [
-                    aligned.eq(shifted),
-                    sticky.eq(lost.any()),
-                    Array(self.projection_shift)[column].eq(shift),
-                    Array(self.projection_bits)[column].eq(
-                        Mux(biased > self.projection_bits_max, self.projection_bits_max, biased)
-                    ),
-                ]
-                m.next = "ROUND_HISTORY"
-            with m.State("ROUND_HISTORY"):
-                up = aligned[0] & (sticky | aligned[1])
-                m.d.sync += Array(self.history)[column].eq(aligned[1:] + up)
-                advance()
-
-            with m.State("SHIFT_COEFFICIENT"):
-                most = p.width - 2
-                free = Signal(EXPONENT)
-                fraction = Signal(range(p.width - 1))
-                m.d.comb += [
-                    free.eq(p.width - 1 - left.exponent),
-                    fraction.eq(Mux(free > most, most, free)),
-                    shift_in.eq(left.significand << 1),
-                    shift_by.eq(clamp(_S - left.exponent - fraction)),
-                ]
-                m.d.sync += [
-                    aligned.eq(shifted),
-                    sticky.eq(lost.any()),
-                    Array(self.fraction_bits)[column].eq(fraction),
-                ]
-                m.next = "ROUND_COEFFICIENT"
-            with m.State("ROUND_COEFFICIENT"):
-                magnitude = Signal(p.width)
-                largest = (1 << (p.width - 1)) - 1
-                saturated = ~(magnitude <= largest) & negative
-                m.d.comb += magnitude.eq(aligned[1:] + (aligned[0] & (sticky | aligned[1])))
-                m.d.sync += [
-                    self.saturations.eq(saturated),
-                    Array(self.coefficient)[column].eq(
-                        Mux(negative, Mux(saturated, largest, magnitude), -magnitude)
-                    ),
-                ]
-                advance()
+                m.next = "ROUND_SUM"
+            with m.State("ROUND_SUM"):
+                write_back(of_sum)
         return m

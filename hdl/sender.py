@@ -28,10 +28,10 @@ class Sender(wiring.Component):
                 "busy": Out(1),
                 "rows_n": In(range(p.rows(p.max_n) + 1)),
                 "rows_m": In(range(p.rows(p.max_m) + 1)),
-                "ranks": In(range(p.columns + 1)),
+                "ranks": In(range(p.max_rank + 1)),
                 "fetch_delta": Out(1),
                 "fetch_row": Out(range(p.rows(p.max_dimension))),
-                "fetch_column": Out(range(max(2, p.columns))),
+                "fetch_column": Out(range(max(2, p.max_rank))),
                 "fetch_data": In(word_row(p)),
             }
         )

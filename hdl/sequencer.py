@@ -11,11 +11,12 @@ from amaranth.utils import ceil_log2
 from golden_model.parameters import Parameters
 from hdl.loader import BLOCK_BITS
 from hdl.passes import Kind, pass_layout
-from hdl.scalar_programs import PROGRAMS, Name
+from hdl.program_sequencer import ProgramSequencer
+from hdl.shapes import column_shape, group_shape
 
 
 class Phase(enum.Enum, shape=4):  # type: ignore[call-arg]
-    """What the accelerator is doing, as STATUS reports it."""
+    """What the accelerator is doing, as STATUS reports it: the pass that it is at, or waits for."""
 
     IDLE = 0
     CHECK = 1
@@ -37,14 +38,25 @@ class Sequencer(wiring.Component):
     `start` begins with the configuration at the ports, which must not change until `busy` falls.
     Dimensions outside the generated maxima pulse `refused` and nothing runs. Reset aborts.
 
-    A block runs, for the activation factors and then for the error factors: PROJECT (with the
-    HISTORY program meanwhile), ALIGN, ACCUMULATE, and for each rank DOT, COEFFICIENTS and, but for
-    the last rank, SUBTRACT; the error factors add OVERLAP and the WEIGHT program. Nothing of a pass
-    overlaps the next, so a block takes the cycles of its passes and programs added up.
+    A block runs, for the activation factors and then for the error factors: PROJECT and ACCUMULATE
+    for each group of ranks; for each rank, the pivot, DOT with its group and each later one, and
+    SUBTRACT from each group with a later rank; the error factors add OVERLAP for each group. Passes
+    enter the datapath in this order and without a gap, but that ACCUMULATE waits for its group's
+    `aligned`, DOT for `settled` and SUBTRACT for `coefficients_ready` of theirs. Scalar programs
+    run beside them: `hdl.program_sequencer`.
     """
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
+        self._programs = programs = ProgramSequencer(p)
+        program_ports = {
+            name: programs.signature.members[name]
+            for name in (
+                "projected", "align_start", "align_group", "norm_start", "norm_done", "converted",
+                "program_start", "program", "program_side", "program_single", "program_group",
+                "program_column", "program_done",
+            )
+        }  # fmt: skip
         super().__init__(
             {
                 "start": In(1),
@@ -67,21 +79,23 @@ class Sequencer(wiring.Component):
                 "rows_n": Out(range(p.rows(p.max_n) + 1)),
                 "rows_m": Out(range(p.rows(p.max_m) + 1)),
                 "samples": Out(range(p.max_block + 1)),
+                "last_group": Out(group_shape(p)),
+                "last_column": Out(column_shape(p)),
                 # Loader
                 "loader_start": Out(1),
                 "state_loaded": In(1),
                 "full": In(2),
-                "release": Out(2),
                 # Datapath
                 "pass_start": Out(1),
+                "pass_ready": In(1),
                 "order": Out(pass_layout(p)),
-                "pass_done": In(1),
-                # Scalar unit
-                "program_start": Out(1),
-                "program": Out(range(len(PROGRAMS))),
-                "side": Out(1),
-                "first_column": Out(range(max(2, p.columns))),
-                "program_done": In(1),
+                "settled": In(1),
+                "settled_group": In(group_shape(p)),
+                "aligned": In(1),
+                "coefficients_ready": In(1),
+                "coefficients_group": In(group_shape(p)),
+                # Scalar unit, aligner, orthogonaliser
+                **program_ports,
                 # Update driver and sender
                 "update_start": Out(1),
                 "update_done": In(1),
@@ -89,78 +103,77 @@ class Sequencer(wiring.Component):
                 "sender_busy": In(1),
             }
         )
+        self._program_ports = tuple(program_ports)
 
     def elaborate(self, platform: object) -> Module:
-        """One state machine; a pass or a program is a state that starts it and waits."""
+        """One state machine, a state a kind of pass; flags tell what has come to stand."""
         m = Module()
         p = self.parameters
-        side = Signal()
-        column = Signal(range(max(2, p.columns)))
-        bank = Signal()
+        m.submodules.programs = programs = self._programs
+        groups = p.groups(p.max_rank)
+        side, bank = Signal(), Signal()
+        group, pivot_group = Signal(group_shape(p)), Signal(group_shape(p))
+        pivot = Signal(column_shape(p))
         blocks_left = Signal(BLOCK_BITS)
         waiting = Signal()  # what the state began is under way
-        programming = Signal()  # so is the program beside it
-        lane_bits = ceil_log2(p.lanes)
+        for name in self._program_ports:
+            inner, outer = getattr(programs, name), getattr(self, name)
+            flows_out = programs.signature.members[name].flow == Out
+            m.d.comb += outer.eq(inner) if flows_out else inner.eq(outer)
 
+        valid = self._sizes(m, blocks_left)
+        last_group = self.last_group
+        last_rank = (pivot_group == last_group) & (pivot == self.last_column)
+        group_end = group == last_group
+        next_group = Mux(pivot == p.columns - 1, pivot_group + 1, pivot_group)
+
+        # Flags: what passes wait for
+        settled, ready = Signal(groups), Signal(groups)
+        aligned = Signal()
+        with m.If(self.settled):
+            m.d.sync += settled.bit_select(self.settled_group, 1).eq(1)
+        with m.If(self.coefficients_ready):
+            m.d.sync += ready.bit_select(self.coefficients_group, 1).eq(1)
+        with m.If(self.aligned):
+            m.d.sync += aligned.eq(1)
+
+        accepted = Signal()
+        order = self.order
+        active = Signal(p.columns)
+        is_pivot_group = group == pivot_group
+        from_pivot = Signal(p.columns)  # the pivot and later columns of its group
+        ones = (1 << p.columns) - 1
         m.d.comb += [
-            self.rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
-            self.rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),
-            self.samples.eq(Mux(blocks_left == 1, self.last, self.block)),
-            self.side.eq(side),
-            self.order.side.eq(side),
-            self.order.bank.eq(bank),
-            self.order.column.eq(column),
-            self.first_column.eq(column),
+            active.eq(Mux(group_end, ~(~1 << self.last_column), ones)),
+            from_pivot.eq(Mux(is_pivot_group, ones << pivot, ones)),
+            accepted.eq(self.pass_start & self.pass_ready),
+            order.side.eq(side),
+            order.group.eq(group),
+            order.columns.eq(active),
+            order.in_group.eq(is_pivot_group),
+            order.pivot.eq(pivot),
+            order.last_rank.eq(last_rank),
+            order.bank.eq(bank),
+            programs.blocks.eq(self.blocks),
+            programs.last_group.eq(last_group),
+            programs.last_column.eq(self.last_column),
         ]
-        block_rows = Signal(32)
-        m.d.sync += block_rows.eq(self.block * (self.rows_n + self.rows_m))
-        valid = (
-            (self.m >= 1)
-            & (self.m <= p.max_m)
-            & (self.n >= 1)
-            & (self.n <= p.max_n)
-            & (self.k >= 1)
-            & (self.k <= p.columns)
-            & (self.k <= self.m)
-            & (self.k <= self.n)
-            & (self.block >= 1)
-            & (self.block <= p.max_block)
-            & (block_rows <= p.buffer_rows)
-            & (self.last >= 1)
-            & (self.last <= self.block)
-            & self.slots_valid
-        )
-        last_column = column + 1 >= self.k
 
-        def run_pass(state: str, phase: Any, kind: Kind, after: Callable[[], None]) -> None:
-            """A state that runs one pass."""
-            with m.State(state):
-                m.d.comb += [
-                    self.phase.eq(phase),
-                    self.order.kind.eq(kind),
-                    self.pass_start.eq(~waiting),
-                ]
-                m.d.sync += waiting.eq(1)
-                with m.If(waiting & self.pass_done):
-                    m.d.sync += waiting.eq(0)
-                    after()
+        def run_pass(phase: Any, kind: Kind, when: object, after: Callable[[], None]) -> None:
+            """Start a pass `when` it may; `after` it was taken."""
+            m.d.comb += [self.phase.eq(phase), order.kind.eq(kind), self.pass_start.eq(when)]
+            with m.If(accepted):
+                after()
 
-        def run_program(state: str, phase: Any, name: str, after: Callable[[], None]) -> None:
-            """A state that runs one scalar program."""
-            with m.State(state):
-                m.d.comb += [
-                    self.phase.eq(phase),
-                    self.program.eq(Name[name]),
-                    self.program_start.eq(~waiting),
-                ]
-                m.d.sync += waiting.eq(1)
-                with m.If(waiting & self.program_done):
-                    m.d.sync += waiting.eq(0)
-                    after()
+        def each_group(state: str, then: Callable[[], None]) -> Callable[[], None]:
+            """After the pass over a group: the next group in `state`, or after the last, `then`."""
 
-        def go(state: str) -> Callable[[], None]:
             def move() -> None:
+                m.d.sync += group.eq(group + 1)
                 m.next = state
+                with m.If(group_end):
+                    m.d.sync += group.eq(0)
+                    then()
 
             return move
 
@@ -168,7 +181,9 @@ class Sequencer(wiring.Component):
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
                 m.d.comb += [self.busy.eq(0), self.phase.eq(Phase.IDLE)]
-                m.d.sync += [waiting.eq(0), programming.eq(0), side.eq(0), column.eq(0), bank.eq(0)]
+                m.d.sync += [waiting.eq(0), side.eq(0), bank.eq(0)]
+                m.d.sync += [group.eq(0), pivot_group.eq(0), pivot.eq(0)]
+                m.d.sync += [settled.eq(0), ready.eq(0), aligned.eq(0)]
                 m.d.sync += blocks_left.eq(self.blocks)
                 with m.If(self.start):
                     m.next = "CHECK"
@@ -180,90 +195,102 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.loader_start.eq(valid), self.refused.eq(~valid)]
                     m.next = "IDLE"
                     with m.If(valid):
+                        m.d.comb += programs.start.eq(1)
                         m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += self.phase.eq(Phase.LOAD)
                 m.d.sync += waiting.eq(1)
                 with m.If(waiting & self.state_loaded):
                     m.d.sync += waiting.eq(0)
-                    m.next = "CARRY"
-            run_program("CARRY", Phase.PREPARE, "CARRY", go("NORM"))
-            run_pass("NORM", Phase.PREPARE, Kind.NORM, go("NORM_PROGRAM"))
+                    m.next = "NORM"
 
-            def after_norm() -> None:
-                m.d.sync += side.eq(~side)
-                m.next = "NORM"
-                with m.If(side):
-                    m.next = "WAIT"
+            def after_norms() -> None:
+                m.next = "NORMED"
 
-            run_program("NORM_PROGRAM", Phase.PREPARE, "NORM", after_norm)
+            with m.State("NORM"):
+                run_pass(Phase.PREPARE, Kind.NORM, 1, each_group("NORM", after_norms))
+            with m.State("NORMED"):
+                m.d.comb += self.phase.eq(Phase.PREPARE)
+                with m.If(programs.normed):
+                    m.d.sync += side.eq(~side)
+                    m.next = "NORM"
+                    with m.If(side):
+                        m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.phase.eq(Phase.WAIT)
-                m.d.sync += waiting.eq(0)
                 with m.If(blocks_left == 0):
-                    m.next = "SCALE"
+                    m.next = "FINISH"
                 with m.Elif(self.full.bit_select(bank, 1)):
                     m.next = "PROJECT"
 
+            def after_project() -> None:
+                m.d.sync += aligned.eq(0)
+                m.next = "ACCUMULATE"
+
             with m.State("PROJECT"):
-                m.d.comb += [
-                    self.phase.eq(Phase.PROJECT),
-                    self.order.kind.eq(Kind.PROJECT),
-                    self.pass_start.eq(~waiting & ~programming),
-                    self.program.eq(Name["HISTORY"]),
-                    self.program_start.eq(~waiting & ~programming),
-                ]
-                with m.If(self.pass_start):
-                    m.d.sync += [waiting.eq(1), programming.eq(1)]
-                with m.If(self.pass_done):
-                    m.d.sync += waiting.eq(0)
-                with m.If(self.program_done):
-                    m.d.sync += programming.eq(0)
-                pass_over = ~waiting | self.pass_done
-                program_over = ~programming | self.program_done
-                with m.If(~self.pass_start & pass_over & program_over):
-                    m.d.sync += [waiting.eq(0), programming.eq(0)]
-                    m.next = "ALIGN"
-            run_program("ALIGN", Phase.PROJECT, "ALIGN", go("ACCUMULATE"))
+                run_pass(Phase.PROJECT, Kind.PROJECT, 1, after_project)
+
+            def after_last_accumulate() -> None:
+                m.d.sync += [pivot_group.eq(0), pivot.eq(0)]
+                m.next = "DOT"
 
             def after_accumulate() -> None:
-                m.d.sync += column.eq(0)
-                with m.If(side):
-                    m.d.comb += self.release.bit_select(bank, 1).eq(1)
+                m.d.sync += settled.bit_select(group, 1).eq(0)
+                each_group("PROJECT", after_last_accumulate)()
+
+            with m.State("ACCUMULATE"):
+                m.d.comb += order.release.eq(side & group_end)
+                run_pass(Phase.ACCUMULATE, Kind.ACCUMULATE, aligned, after_accumulate)
+
+            def after_dot() -> None:
+                m.d.sync += [ready.bit_select(group, 1).eq(0), group.eq(group + 1)]
                 m.next = "DOT"
+                with m.If(group_end):
+                    m.d.sync += group.eq(next_group)
+                    m.next = "SUBTRACT"
+                    with m.If(last_rank):
+                        m.d.sync += [group.eq(0), side.eq(1)]
+                        m.next = "PROJECT"
+                        with m.If(side):
+                            m.next = "OVERLAP"
 
-            run_pass("ACCUMULATE", Phase.ACCUMULATE, Kind.ACCUMULATE, after_accumulate)
-            run_pass("DOT", Phase.ORTHOGONALISE, Kind.DOT, go("COEFFICIENTS"))
-
-            def after_coefficients() -> None:
-                m.next = "SUBTRACT"
-                with m.If(last_column):
-                    m.d.sync += [column.eq(0), side.eq(1)]
-                    m.next = "PROJECT"
-                    with m.If(side):
-                        m.next = "OVERLAP"
-
-            run_program("COEFFICIENTS", Phase.ORTHOGONALISE, "COEFFICIENTS", after_coefficients)
+            with m.State("DOT"):
+                m.d.comb += order.columns.eq(active & from_pivot)
+                run_pass(Phase.ORTHOGONALISE, Kind.DOT, settled.bit_select(group, 1), after_dot)
 
             def after_subtract() -> None:
-                m.d.sync += column.eq(column + 1)
-                m.next = "DOT"
+                m.d.sync += [settled.bit_select(group, 1).eq(0), group.eq(group + 1)]
+                m.next = "SUBTRACT"
+                with m.If(group_end):
+                    m.d.sync += [
+                        group.eq(next_group),
+                        pivot_group.eq(next_group),
+                        pivot.eq(Mux(pivot == p.columns - 1, 0, pivot + 1)),
+                    ]
+                    m.next = "DOT"
 
-            run_pass("SUBTRACT", Phase.ORTHOGONALISE, Kind.SUBTRACT, after_subtract)
-            run_pass("OVERLAP", Phase.WEIGH, Kind.OVERLAP, go("WEIGHT"))
+            with m.State("SUBTRACT"):
+                m.d.comb += order.columns.eq(active & Mux(is_pivot_group, from_pivot << 1, ones))
+                run_pass(
+                    Phase.ORTHOGONALISE,
+                    Kind.SUBTRACT,
+                    ready.bit_select(group, 1),
+                    after_subtract,
+                )
 
-            def after_weight() -> None:
+            def after_overlaps() -> None:
                 m.d.sync += [side.eq(0), bank.eq(~bank), blocks_left.eq(blocks_left - 1)]
                 m.next = "WAIT"
 
-            run_program("WEIGHT", Phase.WEIGH, "WEIGHT", after_weight)
+            with m.State("OVERLAP"):
+                run_pass(Phase.WEIGH, Kind.OVERLAP, 1, each_group("OVERLAP", after_overlaps))
 
-            def after_scale() -> None:
-                m.next = "STORE"
-                with m.If(self.update):
-                    m.next = "UPDATE"
-
-            run_program("SCALE", Phase.FINISH, "SCALE", after_scale)
+            with m.State("FINISH"):
+                m.d.comb += self.phase.eq(Phase.FINISH)
+                with m.If(programs.finished):
+                    m.next = "STORE"
+                    with m.If(self.update):
+                        m.next = "UPDATE"
             with m.State("UPDATE"):
                 m.d.comb += [self.phase.eq(Phase.UPDATE), self.update_start.eq(~waiting)]
                 m.d.sync += waiting.eq(1)
@@ -280,13 +307,41 @@ class Sequencer(wiring.Component):
                     m.d.sync += waiting.eq(0)
                     m.d.comb += self.finished.eq(1)
                     m.next = "IDLE"
-
-            # The last residuals become the factor: at once while their norm is taken for the
-            # activations, after their overlap with the previous factor for the errors.
-            committing = Mux(
-                self.order.kind == Kind.DOT,
-                ~side & last_column,
-                self.order.kind == Kind.OVERLAP,
-            )
-            m.d.comb += self.order.commit.eq(committing)
         return m
+
+    def _sizes(self, m: Module, blocks_left: Signal) -> Signal:
+        """Drive what follows from the configuration; whether it is one that can run."""
+        p = self.parameters
+        lane_bits = ceil_log2(p.lanes)
+        block_rows = Signal(32)
+        m.d.sync += block_rows.eq(self.block * (self.rows_n + self.rows_m))
+        m.d.comb += [
+            self.rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
+            self.rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),
+            self.samples.eq(Mux(blocks_left == 1, self.last, self.block)),
+        ]
+        with m.Switch(self.k):
+            for k in range(1, p.max_rank + 1):
+                with m.Case(k):
+                    m.d.comb += [
+                        self.last_group.eq((k - 1) // p.columns),
+                        self.last_column.eq((k - 1) % p.columns),
+                    ]
+        valid = Signal()
+        m.d.comb += valid.eq(
+            (self.m >= 1)
+            & (self.m <= p.max_m)
+            & (self.n >= 1)
+            & (self.n <= p.max_n)
+            & (self.k >= 1)
+            & (self.k <= p.max_rank)
+            & (self.k <= self.m)
+            & (self.k <= self.n)
+            & (self.block >= 1)
+            & (self.block <= p.max_block)
+            & (block_rows <= p.buffer_rows)
+            & (self.last >= 1)
+            & (self.last <= self.block)
+            & self.slots_valid
+        )
+        return valid

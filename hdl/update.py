@@ -88,7 +88,7 @@ class UpdateDriver(wiring.Component):
 
     `start` begins (ignored while busy); `busy` is high from the next cycle for `update_cycles`
     cycles, and `done` pulses in the cycle after them. The configuration and the factors must hold
-    meanwhile, with 1 <= k <= columns. `abort` ends the run without `done`: in the next cycle all
+    meanwhile, with 1 <= k <= max_rank. `abort` ends the run without `done`: in the next cycle all
     lines are idle, `busy` is low, and the driver can start again. Lines are also idle in reset
     and whenever `slot_valid` is low; `tile_row`, `tile_column` and `rank` say where the pins of a
     valid slot belong. `clips` counts clipped column duties and `pulses` line pulses, since `start`;
@@ -104,7 +104,7 @@ class UpdateDriver(wiring.Component):
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = p = parameters
-        ranks = range(max(2, p.columns))
+        ranks = range(max(2, p.max_rank))
         super().__init__(
             {
                 "start": In(1),
@@ -113,7 +113,7 @@ class UpdateDriver(wiring.Component):
                 "done": Out(1),
                 "m": In(bits_for(p.max_m)),
                 "n": In(bits_for(p.max_n)),
-                "k": In(bits_for(p.columns)),
+                "k": In(bits_for(p.max_rank)),
                 "slots_min": In(LOG2_BITS),
                 "slots_max": In(LOG2_BITS),
                 "scrambled": In(1),

@@ -22,7 +22,7 @@ from golden_model.cost import BLOCK_STEPS, IDEAL_BLOCK_CYCLES
 from golden_model.parameters import Parameters
 from hdl import adder_tree, mac_array, magnitude, narrow
 from hdl.accelerator import PORTS, Accelerator
-from hdl.datapath import FETCH_LATENCY, pass_latency
+from hdl.datapath import FETCH_LATENCY
 from hdl.registers import RegisterMap
 
 NAME = "eigenbar"
@@ -126,7 +126,6 @@ def describe(design: Design) -> dict[str, Any]:
             "mac_array": mac_array.LATENCY,
             "adder_tree": adder_tree.latency(parameters.lanes),
             "magnitude": magnitude.LATENCY,
-            "pass": pass_latency(parameters),
             "fetch": FETCH_LATENCY,
         },
         "block_steps": BLOCK_STEPS,

@@ -19,6 +19,7 @@ from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
 from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
+from hdl.sequencer import Phase
 from hdl.update import update_cycles
 from sim.driver import AcceleratorDriver, unpack_state
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
@@ -189,6 +190,12 @@ class Bench:
         answer.multiply_cycles = await driver.read("MULTIPLY_CYCLES")
         steps = batch_steps(parameters, batch.m, batch.n, batch.k, batch.samples)
         answer.compare("MULTIPLY_CYCLES", answer.multiply_cycles, steps)
+        phases = {
+            phase.name: await driver.read("PHASE_CYCLES", phase.value)
+            for phase in Phase.__members__.values()
+        }
+        answer.phase_cycles = {name: cycles for name, cycles in phases.items() if cycles}
+        answer.compare("sum of PHASE_CYCLES", sum(phases.values()), answer.cycles + updating)
         if batch.update is not None:
             compare_update(parameters, batch, batch.update, expected, self.monitor.slots, answer)
             answer.compare("UPDATE_CYCLES", updating, answer.update_cycles)
@@ -265,7 +272,7 @@ async def mistakes(dut: Any) -> None:
 
     for name, value in (
         ("M", job.parameters.max_m + 1), ("N", job.parameters.max_n + 1), ("M", 0),
-        ("K", job.parameters.columns + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
+        ("K", job.parameters.max_rank + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
     ):  # fmt: skip
         await driver.configure(batch)
         await driver.write(name, value)

@@ -40,7 +40,7 @@ def check_shape(parameters: Parameters, m: int, n: int, k: int, block: int) -> N
     for name, value, high in (
         ("m", m, parameters.max_m),
         ("n", n, parameters.max_n),
-        ("k", k, min(parameters.columns, max(m, 1), max(n, 1))),
+        ("k", k, min(parameters.max_rank, max(m, 1), max(n, 1))),
     ):
         if not 1 <= value <= high:
             raise CosimError(f"{name} = {value} must be from 1 to {high} on these parameters")
@@ -167,11 +167,11 @@ def layer_batches(
 ) -> list[Batch]:
     """The runs for successive batches of a layer in training, the first from a cold state.
 
-    The rank is cut to the accelerator's columns, and blocks to its buffer. Raises `CosimError` for
+    The rank is cut to the accelerator's max_rank, and blocks to its buffer. Raises `CosimError` for
     a layer that does not fit.
     """
     m, n = samples[0].errors.shape[-1], samples[0].activations.shape[-1]
-    k = min(samples[0].rank, parameters.columns, m, n)
+    k = min(samples[0].rank, parameters.max_rank, m, n)
     block_size = min(samples[0].block, parameters.block_limit(m, n), len(samples[0].errors))
     check_shape(parameters, m, n, k, block_size)
     state: FixedState | None = initial_fixed_state(parameters, m, n, k, seed)

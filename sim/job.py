@@ -90,6 +90,8 @@ class BatchAnswer:
     """CYCLES - UPDATE_CYCLES: clock cycles of the run, without the update's."""
     multiply_cycles: int = 0
     """MULTIPLY_CYCLES: cycles in which the array multiplied."""
+    phase_cycles: dict[str, int] = field(default_factory=dict)
+    """PHASE_CYCLES of the phases that took any."""
     update_cycles: int = 0
     """UPDATE_CYCLES, as `hdl.update.update_cycles` has it."""
     ideal_cycles: int = 0

@@ -33,5 +33,6 @@ def command_line(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def accelerator():
     """A narrow accelerator that holds the layers of the CNN on digits."""
-    return Parameters(width=8, lanes=4, columns=2, max_m=128, max_n=160, max_block=512,
+    return Parameters(width=8, lanes=4, columns=2, max_rank=6, max_m=128, max_n=160,
+                      max_block=512,
                       buffer_rows=4096, tile_rows=8, tile_columns=8, max_slots=64)  # fmt: skip

@@ -28,11 +28,16 @@ def test_estimates_are_the_counts_of_training(optimizer):
     assert batch["cells"] == sum(layer.weights.size for layer in trainer.network.weight_layers)
 
 
-def test_cycles_are_those_of_the_accelerator_up_to_its_columns():
-    conv1, *_ = estimate(DIGITS, SHAPE, CLASSES, slots=8)
+@pytest.mark.parametrize("rank", [4, 8])
+def test_cycles_are_those_of_the_accelerator(rank):
+    conv1, *_ = estimate(replace(DIGITS, rank=rank), SHAPE, CLASSES, slots=8)
     assert conv1.samples == 16 * 64
-    assert conv1.multiply_cycles == batch_steps(Parameters(), 16, 10, 4, [512, 512])
-    conv1, *_ = estimate(replace(DIGITS, rank=8), SHAPE, CLASSES, slots=8)
+    assert conv1.multiply_cycles == batch_steps(Parameters(), 16, 10, rank, [512, 512])
+
+
+def test_cycles_end_at_the_most_ranks():
+    run = replace(DIGITS, rank=8, arithmetic="float", parameters=Parameters(max_rank=7))
+    conv1, *_ = estimate(run, SHAPE, CLASSES, slots=8)
     assert conv1.multiply_cycles is None
 
 

@@ -165,7 +165,8 @@ def test_an_epoch_shows_every_image_once(count, batch, epoch):
 
 def test_results_hold_what_was_used(tmp_path):
     path = tmp_path / "results.json"
-    run = replace(MLP, epochs=2, rank=20, block=8, parameters=Parameters(max_block=4))
+    run = replace(MLP, epochs=2, rank=20, block=8,
+                  parameters=Parameters(max_block=4, max_rank=20))  # fmt: skip
     result = train(run, DIGITS, results=path)
     assert json.loads(path.read_text()) == result
     assert result["layers"] == [
@@ -209,10 +210,17 @@ def test_a_layer_larger_than_the_accelerator_is_named():
 
 
 def test_a_rank_above_every_layers_is_refused():
-    Trainer(replace(MLP, rank=32), DIGITS.shape, 10)
+    Trainer(replace(MLP, rank=32, arithmetic="float"), DIGITS.shape, 10)
     with pytest.raises(TrainingError, match=r"rank = 33 is above every layer's: .* 32 at most"):
         Trainer(replace(MLP, rank=33), DIGITS.shape, 10)
     Trainer(replace(MLP, rank=33, optimizer="mbgd"), DIGITS.shape, 10)
+
+
+def test_a_rank_above_the_accelerators_is_refused_in_its_arithmetic():
+    Trainer(replace(MLP, rank=16), DIGITS.shape, 10)
+    with pytest.raises(TrainingError, match=r"rank = 17 of layer fc1 exceeds .* max_rank = 16"):
+        Trainer(replace(MLP, rank=17), DIGITS.shape, 10)
+    Trainer(replace(MLP, rank=17, parameters=Parameters(max_rank=17)), DIGITS.shape, 10)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ PARAMETERS = Parameters(width=9, lanes=4, columns=2, max_m=16, max_n=16, max_blo
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_array_accumulates_runs_and_raises_digits(seed):
+def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed):
     random = np.random.default_rng(seed)
     dut = mac_array.MacArray(PARAMETERS)
     shape = (PARAMETERS.columns, PARAMETERS.lanes)
@@ -23,7 +23,13 @@ def test_array_accumulates_runs_and_raises_digits(seed):
     async def drive(ctx):
         for _ in range(20):
             steps = int(random.integers(1, 6))
-            total = np.zeros(shape, dtype=np.int64)
+            raised = int(random.integers(2))
+            begin = random.integers(-256, 256, shape)
+            raise_by = random.integers(0, PARAMETERS.width - 1, PARAMETERS.columns)
+            total = raised * (begin << raise_by[:, None])
+            ctx.set(dut.raised, raised)
+            ctx.set(dut.begin, begin.tolist())
+            ctx.set(dut.raise_by, raise_by.tolist())
             for i in range(steps):
                 while random.integers(3) == 0:
                     ctx.set(dut.step, 0)
@@ -33,7 +39,7 @@ def test_array_accumulates_runs_and_raises_digits(seed):
                     np.full(shape, -256) if extreme else random.integers(-256, 256, shape)
                     for _ in range(2)
                 )
-                horner = i in (1, 2)
+                horner = i in (1, 2) and not raised
                 total = (total << 8 if horner else total) + left * right
                 ctx.set(dut.step, 1)
                 ctx.set(dut.first, int(i == 0))
@@ -92,15 +98,13 @@ def test_magnitude_tracker_finds_the_bits_of_the_largest_value(width):
 
     async def bench(ctx):
         for group in groups:
-            ctx.set(dut.clear, 1)
-            await ctx.tick()
-            ctx.set(dut.clear, 0)
-            for pair in group.tolist():
+            for i, pair in enumerate(group.tolist()):
                 ctx.set(dut.valid, 0)
                 ctx.set(dut.values, [-half, half - 1])
                 for _ in range(random.integers(3)):
                     await ctx.tick()
                 ctx.set(dut.valid, 1)
+                ctx.set(dut.first, int(i == 0))
                 ctx.set(dut.values, pair)
                 await ctx.tick()
             ctx.set(dut.valid, 0)

@@ -8,6 +8,7 @@ from golden_model.parameters import PRESETS, Parameters
 from hdl.axi import OKAY, SLVERR
 from hdl.register_file import RegisterFile
 from hdl.registers import Kind, RegisterMap
+from hdl.sequencer import Phase
 from tests.hdl.simulate import simulate
 
 P = PRESETS["tiny"]
@@ -201,4 +202,8 @@ def test_encode_refuses_unknown_fields_and_large_values():
 def test_documentation_names_every_register():
     text = RegisterMap.of(Parameters()).markdown()
     assert all(f"| {register.name}" in text for register in MAP.registers)
-    assert "WEIGHT[4]" in text
+    assert "WEIGHT[16]" in text
+
+
+def test_every_phase_has_a_counter():
+    assert MAP["PHASE_CYCLES"].count == len(Phase.__members__)

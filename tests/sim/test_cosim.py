@@ -10,6 +10,7 @@ from golden_model.cost import batch_steps, ideal_batch_cycles
 from golden_model.fixed import FixedSbpca, run_batch
 from golden_model.training import LayerSample
 from golden_model.training_settings import TrainingSettings
+from hdl.timing import block_cycles
 from sim.cosim import (
     BENCH,
     DATA,
@@ -40,7 +41,7 @@ SIMULATORS = [
 def test_every_kind_of_data_in_runs_of_changing_dimensions(accelerator, simulator, stall):
     batches = [
         batch
-        for shape in ((13, 21, 2, 5), (5, 40, 1, 9))
+        for shape in ((13, 21, 2, 5), (13, 9, 5, 7), (5, 40, 1, 9))
         for batch in random_batches(accelerator, shape, 3, len(DATA), "mixed", SEED, update=True)
     ]
     results = cosimulate(accelerator, batches, simulator, stall=stall, seed=2)
@@ -50,6 +51,21 @@ def test_every_kind_of_data_in_runs_of_changing_dimensions(accelerator, simulato
     assert results["pulses"] > 0
     assert results["clips"] > 0
     assert results["saturations"] > 0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(128, 160, 2, 40), (40, 40, 1, 30), (61, 37, 3, 24), (128, 97, 5, 20), (30, 160, 6, 36)],
+)
+def test_a_further_block_takes_the_cycles_of_its_schedule(accelerator, shape):
+    batches = [
+        batch
+        for count in (2, 3)
+        for batch in random_batches(accelerator, shape, count, 1, "gaussian", SEED, update=False)
+    ]
+    few, more = cosimulate(accelerator, batches, "verilator")["batches"]
+    assert more["mismatches"] == few["mismatches"] == 0
+    assert more["cycles"] - few["cycles"] == block_cycles(accelerator, *shape)
 
 
 def test_successive_training_batches_of_every_layer(accelerator):

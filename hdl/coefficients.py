@@ -1,0 +1,84 @@
+"""Gram-Schmidt's coefficients: dot products times a reciprocal, as words and fraction bits."""
+
+from amaranth import Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden_model import scalar
+from golden_model.parameters import Parameters
+from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product
+from hdl.shapes import SCALAR
+
+LATENCY = 3
+"""Clock cycles from a dot product to its coefficient."""
+
+_S = scalar.SIGNIFICAND_BITS
+_SHIFT_MAX = 31
+
+
+class CoefficientPipeline(wiring.Component):
+    """coefficient = -dot * reciprocal as a word of `fraction_bits` fraction bits.
+
+    ratio = |dot| * reciprocal, fraction_bits = min(width - 2, width - 1 - exponent(ratio)); what
+    is too large for a word saturates. `dot` and `negative` give the dot product, a scalar and its
+    sign. One a cycle; golden counterpart: `FixedBatch._ratios`.
+    """
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._width = parameters.width
+        super().__init__(
+            {
+                "dot": In(SCALAR),
+                "negative": In(1),
+                "reciprocal": In(SCALAR),
+                "coefficient": Out(signed(parameters.width)),
+                "fraction_bits": Out(range(parameters.width - 1)),
+                "saturated": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Multiply, round to a scalar, shift, a register each; and round to a word."""
+        m = Module()
+        width = self._width
+        negatives = [Signal(name=f"negative_{stage}") for stage in range(LATENCY)]
+        for earlier, later in zip([self.negative, *negatives], negatives, strict=False):
+            m.d.sync += later.eq(earlier)
+
+        product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
+        ratio = Signal(SCALAR)
+        m.d.sync += [
+            product.eq(self.dot.significand * self.reciprocal.significand),
+            power.eq(self.dot.exponent + self.reciprocal.exponent),
+            ratio.eq(round_product(m, product, power, "ratio")),
+        ]
+
+        # A guard bit stays below the word, and the bits lost below that are sticky.
+        free, fraction = Signal(EXPONENT), Signal.like(self.fraction_bits)
+        amount, shift = Signal(EXPONENT), Signal(range(_SHIFT_MAX + 1))
+        shift_in, shifted = Signal(_S + 1), Signal(_S + 1)
+        sticky, fraction_1 = Signal(), Signal.like(self.fraction_bits)
+        m.d.comb += [
+            free.eq(width - 1 - ratio.exponent),
+            fraction.eq(Mux(free > width - 2, width - 2, free)),
+            amount.eq(_S - ratio.exponent - fraction),
+            shift.eq(Mux(amount > _SHIFT_MAX, _SHIFT_MAX, amount)),
+            shift_in.eq(ratio.significand << 1),
+        ]
+        lost = shift_in & ~(Const((1 << (_S + 1)) - 1, _S + 1) << shift)[: _S + 1]
+        m.d.sync += [
+            shifted.eq(shift_in >> shift),
+            sticky.eq(lost.any()),
+            fraction_1.eq(fraction),
+        ]
+
+        magnitude = Signal(width)
+        largest = (1 << (width - 1)) - 1
+        saturates = (magnitude > largest) & negatives[-1]
+        m.d.comb += magnitude.eq(shifted[1:] + (shifted[0] & (sticky | shifted[1])))
+        m.d.comb += [
+            self.saturated.eq(saturates),
+            self.fraction_bits.eq(fraction_1),
+            self.coefficient.eq(Mux(negatives[-1], Mux(saturates, largest, magnitude), -magnitude)),
+        ]
+        return m

@@ -1,0 +1,131 @@
+"""The norm unit: reciprocal square root of a scalar, and its square."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden_model import scalar
+from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product, round_to_scalar
+from hdl.shapes import SCALAR
+
+ROOT_LATENCY = 6
+"""Clock cycles from `start` to `root`."""
+
+LATENCY = 8
+"""Clock cycles from `start` to `reciprocal`."""
+
+_S = scalar.SIGNIFICAND_BITS
+_SEED_UNIT = 1 << (scalar.RSQRT_ENTRY_BITS - 1)
+
+
+def _seeds() -> list[int]:
+    """The seeds of `scalar.RSQRT_TABLE` and their squares, both as significands: 1 <= s <= 2.
+
+    The bit between them tells that the square is at least 2.
+    """
+    words = []
+    for entry in scalar.RSQRT_TABLE:
+        seed = scalar.encode(entry / _SEED_UNIT)
+        square = scalar.encode(scalar.multiply(entry / _SEED_UNIT, entry / _SEED_UNIT))
+        assert seed >> _S == 1
+        assert square >> _S in (1, 2)
+        significand = (1 << _S) - 1
+        words.append((seed & significand) | (square & significand) << (_S + 1)
+                     | (square >> _S == 2) << _S)  # fmt: skip
+    return words
+
+
+class NormUnit(wiring.Component):
+    """root = 1 / sqrt(square), reciprocal = root * root, both zero for zero.
+
+    One Newton step from a table, as `scalar.reciprocal_square_root` and to the same bits. `start`
+    takes `square`, which is kept beside the results; they hold until the next `start`, which may
+    come with `done`, high `LATENCY` cycles after `start`. One multiplier, used three times.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": In(1),
+                "square": In(SCALAR),
+                "kept": Out(SCALAR),
+                "root": Out(SCALAR),
+                "reciprocal": Out(SCALAR),
+                "done": Out(1),
+                "nearly": Out(1),  # the cycle before
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """A register a stage; `stage[i]` is high i + 1 cycles after `start`."""
+        m = Module()
+        stage = Signal(LATENCY)
+        m.d.sync += stage.eq(Cat(self.start, stage))
+        m.d.comb += [self.done.eq(stage[-1]), self.nearly.eq(stage[-2])]
+
+        m.submodules.table = table = memory.Memory(
+            shape=2 * _S + 1, depth=1 << scalar.RSQRT_INDEX_BITS, init=_seeds()
+        )
+        lookup = table.read_port()
+        odd = self.square.exponent[0]
+        index = Cat(self.square.significand[_S - scalar.RSQRT_INDEX_BITS : _S - 1], odd)
+        m.d.comb += [lookup.addr.eq(index), lookup.en.eq(self.start)]
+        with m.If(self.start):
+            m.d.sync += self.kept.eq(self.square)
+        nonzero = self.kept.significand[-1]
+        half = (self.kept.exponent + 1) >> 1
+        seed = lookup.data[:_S]
+        square_of_seed = lookup.data[_S + 1 :]
+
+        # reduced * seed**2, seed * correction, root**2, one after another
+        left, right = Signal(_S), Signal(_S)
+        power_now = Signal(EXPONENT)
+        product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
+        rounded = round_product(m, product, power, "product")
+        value, correction = Signal(SCALAR), Signal(SCALAR)
+        with m.If(stage[0]):
+            m.d.comb += [
+                left.eq(self.kept.significand),
+                right.eq(square_of_seed),
+                power_now.eq(Mux(lookup.data[_S], 2, 1) - self.kept.exponent[0]),
+            ]
+        with m.Elif(stage[3]):
+            m.d.comb += [
+                left.eq(seed),
+                right.eq(correction.significand),
+                power_now.eq(correction.exponent - half),
+            ]
+        with m.Else():
+            m.d.comb += [
+                left.eq(self.root.significand),
+                right.eq(self.root.significand),
+                power_now.eq(self.root.exponent << 1),
+            ]
+        m.d.sync += [
+            product.eq(left * right),
+            power.eq(power_now),
+            value.eq(rounded),
+            correction.eq(self._correction(m, value)),
+        ]
+        with m.If(stage[4]):
+            m.d.sync += self.root.eq(rounded)
+            with m.If(~nonzero):
+                m.d.sync += [self.root.significand.eq(0), self.root.exponent.eq(-512)]
+        with m.If(stage[6]):
+            m.d.sync += self.reciprocal.eq(rounded)
+        return m
+
+    def _correction(self, m: Module, value: Signal) -> Signal:
+        """3 - `value`, which is near 1: exact below 2, rounded above."""
+        fraction = Signal(_S + 2)
+        above = value.exponent < 1  # value < 1, so 3 - value > 2
+        exact = (3 << (_S - 1)) - value.significand  # in units of 2**(1 - _S), up to 2
+        wider = (3 << _S) - value.significand  # in units of 2**-_S, beyond 2
+        with m.If(above):
+            m.d.comb += fraction.eq(wider)
+        with m.Elif(exact[_S]):  # exactly 2
+            m.d.comb += fraction.eq(exact << 1)
+        with m.Else():
+            m.d.comb += fraction.eq(exact << 2)
+        power = Mux(above | exact[_S], 2, 1)
+        return round_to_scalar(m, fraction, power, "correction")
