@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
@@ -30,12 +30,16 @@ from golden_model import (
     training,
 )
 from golden_model.architectures import NETWORKS, NetworkError
-from golden_model.arrays import IDEAL, Device
+from golden_model.arrays import IDEAL, RANK_SEQUENTIAL, UPDATES, Device
+from golden_model.comparison_results import with_energy
 from golden_model.datasets import DatasetError
+from golden_model.device_presets import PRESETS as DEVICE_PRESETS
 from golden_model.devices import LAWS, DeviceError, Variation
+from golden_model.energy import EnergyError, EnergyTable
 from golden_model.files import why_unwritable, write_json
 from golden_model.page import ReportError
 from golden_model.parameters import PRESETS, ParameterError, Parameters
+from golden_model.reads import MODES, ReadError, Reads
 from golden_model.run_log import Line, read_lines
 from golden_model.sweep import (
     BASE,
@@ -69,9 +73,11 @@ USER_ERRORS = (
     ParameterError,
     DatasetError,
     DeviceError,
+    EnergyError,
     NetworkError,
     TrainingError,
     ComparisonError,
+    ReadError,
     ReportError,
     GenerationError,
     CosimError,
@@ -117,6 +123,25 @@ BuildsOption = Annotated[
 LayerRanksOption = Annotated[
     str | None,
     typer.Option(metavar="K,K,...", help="A rank for each layer with weights, in turn."),
+]
+UpdateOption = Annotated[
+    str,
+    typer.Option(
+        help=f"{_choices(UPDATES)} The accelerator's outer products one after another, or the "
+        "change summed outside the array and written cell by cell, of any optimizer (pulsed)."
+    ),
+]
+ReadSetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help=f"Of reads: {', '.join(field.name for field in fields(Reads) if field.name != 'mode')}"
+        "; repeatable.",
+    ),
+]
+EnergyOption = Annotated[
+    Path | None,
+    typer.Option("--energy", help="TOML file of what events cost, in place of the table's."),
 ]
 DataFolderOption = Annotated[
     Path | None,
@@ -341,25 +366,58 @@ def train(
             "in crossbar tiles, updated by the drivers' pulses."
         ),
     ] = "ideal",
+    update: UpdateOption = RANK_SEQUENTIAL,
+    reads: Annotated[
+        str,
+        typer.Option(
+            help=f"{_choices(MODES)} Exact products, or through DACs and ADCs (pulsed); --read-set "
+            "has their properties."
+        ),
+    ] = Reads.mode,
+    read_set: ReadSetOption = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help=f"A published device (pulsed). {_choices(tuple(DEVICE_PRESETS))} "
+            "The options below change single settings of it.",
+        ),
+    ] = None,
     device_states: Annotated[
-        int, typer.Option(help="Conductance states of a device (pulsed).")
-    ] = Device.states,
+        int | None, typer.Option(help=f"States of a device, {Device.states} unless given (pulsed).")
+    ] = None,
     weight_range: Annotated[
-        float,
-        typer.Option(help="Largest weight, in deviations of the initial weights (pulsed)."),
-    ] = Device.weight_range,
+        float | None,
+        typer.Option(
+            help="Largest weight, in deviations of the initial weights, "
+            f"{Device.weight_range:g} unless given (pulsed)."
+        ),
+    ] = None,
     device_law: Annotated[
-        str, typer.Option(help=f"How a pulse moves a device (pulsed). {_choices((IDEAL, *LAWS))}")
-    ] = IDEAL,
+        str | None,
+        typer.Option(
+            help=f"How a pulse moves a device, {IDEAL} unless given (pulsed). "
+            f"{_choices((IDEAL, *LAWS))}"
+        ),
+    ] = None,
     device_asymmetry: Annotated[
-        float, typer.Option(help="(up - down) / (up + down) of a device's steps (not ideal).")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="(up - down) / (up + down) of a device's steps (not ideal)."),
+    ] = None,
     device_variation: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
             help="What differs among devices and pulses (not ideal): "
             f"{', '.join(field.name for field in fields(Variation))}; repeatable.",
+        ),
+    ] = None,
+    device_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any setting of the device by dotted name, such as cell=pair, rounding=nearest, "
+            "linear.slope_up=0.2, drift.exponent=0.05 or refresh.period=10; repeatable.",
         ),
     ] = None,
     stochastic: Annotated[
@@ -385,6 +443,7 @@ def train(
         int | None, typer.Option(help="Train with the first so many images only.")
     ] = None,
     data_folder: DataFolderOption = None,
+    energy: EnergyOption = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that takes the state after every epoch.")
     ] = None,
@@ -395,6 +454,15 @@ def train(
 ) -> None:
     """Train a network with the accelerator's arithmetic, or without it for comparison."""
     parameters = chosen_parameters(preset, config, settings)
+    if device is not None and array != "pulsed":
+        raise DeviceError(f"--device {device} goes with --array pulsed: give both")
+    given = {
+        "states": device_states,
+        "weight_range": weight_range,
+        "scrambled": False if stochastic else None,
+        "law": device_law,
+        "asymmetry": device_asymmetry,
+    }
     run = TrainingSettings(
         dataset=dataset,
         network=network,
@@ -405,15 +473,10 @@ def train(
         momentum=momentum,
         arithmetic=arithmetic,
         array=array,
+        update=update,
+        reads=_reads(reads, read_set or []),
         parameters=parameters if width is None else with_width(parameters, width),
-        device=Device(
-            states=device_states,
-            weight_range=weight_range,
-            scrambled=not stochastic,
-            law=device_law,
-            asymmetry=device_asymmetry,
-            variation=_variation(device_variation or []),
-        ),
+        device=_device(device, given, device_variation or [], device_set or []),
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
@@ -423,6 +486,7 @@ def train(
         seed=seed,
         train_limit=train_limit,
     )
+    table = _energy_table(energy)
     data = datasets.load(dataset, data_folder)
     try:
         with TrainingProgress() as progress:
@@ -433,6 +497,7 @@ def train(
                 resume=resume,
                 results=json,
                 progress=progress.show,
+                energy=table,
             )
     except KeyboardInterrupt:
         saved = checkpoint is not None and checkpoint.exists()
@@ -456,6 +521,23 @@ def train(
             f"test accuracy {100 * line['test_accuracy']:.2f} %, "
             f"{line['images_per_second']:.0f} images/s, {line['saturations']} saturations"
         )
+    if reads == "analog":
+        counted = result["reads"]
+        typer.echo(
+            f"reads: {result['events']['adc_conversions']} ADC conversions, "
+            f"{counted['adc_saturations']} saturated, "
+            f"{counted['repeated_forward'] + counted['repeated_transposed']} reads repeated, "
+            f"{counted['input_clips']} inputs clipped, {counted['sum_saturations']} sums saturated"
+        )
+    if array == "pulsed":
+        parts = result["energy_parts"]
+        typer.echo(
+            f"energy: {result['energy']:.4g} nJ an image, most of it "
+            + ", ".join(
+                f"{name.replace('_', ' ')} {100 * parts[name] / result['energy']:.0f} %"
+                for name in sorted(parts, key=parts.__getitem__, reverse=True)[:3]
+            )
+        )
 
 
 @app.command("estimate")
@@ -475,17 +557,21 @@ def estimate_command(
     slots: Annotated[
         int | None, typer.Option(help="Slots of an update's phase; max_slots unless given.")
     ] = None,
+    update: UpdateOption = RANK_SEQUENTIAL,
+    read_set: ReadSetOption = None,
+    energy: EnergyOption = None,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SettingsOption = None,
     json: JsonOption = None,
 ) -> None:
-    """Print memory, multiply-accumulates, cycles, pulses and writes of a batch, without running it.
+    """Print memory, arithmetic, cycles, pulses, reads and energy of a batch, without running it.
 
-    docs/estimate.md has the formulas.
+    docs/estimate.md and docs/energy.md have the formulas.
     """
     parameters = chosen_parameters(preset, config, settings)
     check_results(json)
+    table = _energy_table(energy)
     run = TrainingSettings(
         dataset=dataset,
         network=network,
@@ -494,10 +580,13 @@ def estimate_command(
         layer_ranks=None if layer_ranks is None else _ranks(layer_ranks),
         block=block,
         batch=batch,
+        array="pulsed" if update != RANK_SEQUENTIAL else "ideal",
+        update=update,
+        reads=_reads(Reads.mode, read_set or []),
         parameters=parameters,
     )
     shape = datasets.SHAPES[dataset] if image is None else _image_shape(image)
-    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots)
+    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots, table)
     results = estimate.as_dict(layers, run)
     if json is not None:
         write_json(json, results)
@@ -525,20 +614,47 @@ def _image_shape(text: str) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _variation(texts: Iterable[str]) -> Variation:
-    names = [field.name for field in fields(Variation)]
+def _reads(mode: str, texts: Iterable[str]) -> Reads:
     values = {}
     for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise ReadError(f"--read-set {text!r} must have the form NAME=VALUE")
+        values[name.strip()] = setting_names.parse(f"reads.{name.strip()}", value)
+    return Reads(**{"mode": mode} | values)
+
+
+def _energy_table(path: Path | None) -> EnergyTable:
+    return EnergyTable() if path is None else EnergyTable.from_toml(path)
+
+
+def _device(
+    preset: str | None, given: Mapping[str, object], variation: Iterable[str], texts: Iterable[str]
+) -> Device:
+    """The device of `preset`, or the default one, with `given` values that are not None.
+
+    The NAME=VALUE texts of `variation` and of any settings, `texts`, take precedence.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    names = [field.name for field in fields(Variation)]
+    for text in variation:
         name, _, number = text.partition("=")
         try:
-            values[name.strip()] = float(number)
+            values[f"variation.{name.strip()}"] = float(number)
         except ValueError:
             name = ""
         if name.strip() not in names:
             raise DeviceError(
                 f"--device-variation {text!r} must be NAME=NUMBER with one of: {', '.join(names)}"
             )
-    return Variation(**values)
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise DeviceError(f"--device-set {text!r} must have the form NAME=VALUE")
+        values[name.strip()] = setting_names.parse(f"device.{name.strip()}", value)
+    base = TrainingSettings(device=Device() if preset is None else Device.preset(preset))
+    named = {f"device.{name}": value for name, value in values.items()}
+    return setting_names.with_values(base, named).device
 
 
 def _ranks(text: str) -> tuple[int, ...]:
@@ -606,6 +722,10 @@ def compare(
     encoding: Annotated[
         str | None, _values_option(f"Pulses (pulsed). {_choices(tuple(ENCODINGS))}")
     ] = None,
+    device: Annotated[
+        str | None,
+        _values_option(f"Published devices (pulsed). {_choices(tuple(DEVICE_PRESETS))}"),
+    ] = None,
     device_states: Annotated[
         str | None, _values_option("Conductance states of a device (pulsed).")
     ] = None,
@@ -633,6 +753,7 @@ def compare(
         typer.Option(metavar="ADDRESS", help="Train on the Dask cluster of this scheduler."),
     ] = None,
     data_folder: DataFolderOption = None,
+    energy: EnergyOption = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the report of the results in --out anew.")
     ] = False,
@@ -641,13 +762,15 @@ def compare(
 
     VALUE,... are values to combine. They take the place of the sweep file's, in each of its groups.
     """
+    table = _energy_table(energy)
     if report_only:
-        _report(read_lines(out / comparison.RUNS_FILE), out)
+        _report(read_lines(out / comparison.RUNS_FILE), out, table)
         return
     given = {
         "dataset": dataset, "network": network, "optimizer": optimizer, "rank": rank,
         "parameters.width": width, "block": block, "arithmetic": arithmetic, "array": array,
-        "device.states": device_states, "learning_rate": learning_rate, "batch": batch,
+        "device": device, "device.states": device_states, "learning_rate": learning_rate,
+        "batch": batch,
         "epochs": None if epochs is None else str(epochs),
         "train_limit": None if train_limit is None else str(train_limit),
     }  # fmt: skip
@@ -684,12 +807,14 @@ def compare(
                 soft_wrap=True,
             )
             raise typer.Exit(130) from None
-    _report(log.lines, out)
+    _report(log.lines, out, table)
 
 
-def _report(lines: Sequence[Line], folder: Path) -> None:
-    """Write the report of the results `lines` to `folder`, and print its table."""
-    methods = comparison_report.write_report(lines, folder)
+def _report(lines: Sequence[Line], folder: Path, energy: EnergyTable) -> None:
+    """Write the report of the results `lines` to `folder`, energies by table `energy`, and print
+    its table.
+    """
+    methods = comparison_report.write_report(with_energy(lines, energy), folder)
     shown = slice(6)  # so many columns fit a terminal
     print_table(
         comparison_report.HEADER[shown],

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from golden_model.energy import EnergyTable
 from golden_model.run_log import Line
 from golden_model.setting_names import flatten
 from golden_model.sweep import is_number, label, recorded_settings, relevant, varied
+from golden_model.training import energy_of
 
 RATE, SEED = "learning_rate", "seed"
 """Settings in which the runs of one method differ."""
@@ -18,7 +20,7 @@ RATE, SEED = "learning_rate", "seed"
 MEASURES = ("test_accuracy", "train_loss", "images_per_second")
 """Numbers of a line of results that are no counters."""
 
-DESCRIPTIONS = ("settings", "layers", "history")
+DESCRIPTIONS = ("settings", "layers", "history", "events", "energy_parts")
 """Tables of a line of results that are no counters."""
 
 
@@ -81,6 +83,16 @@ class Method:
         values = [counters(line).get(name) for line in self.runs]
         known = [value for value in values if value is not None]
         return Spread.of(known) if len(known) == len(values) > 0 else None
+
+
+def with_energy(lines: Iterable[Line], table: EnergyTable) -> list[Line]:
+    """`lines` with the energy of their events by `table` in place of theirs."""
+    return [
+        line | energy_of(line, recorded_settings(line["settings"]), table)
+        if line["status"] == "done"
+        else line
+        for line in lines
+    ]
 
 
 def methods(lines: Iterable[Line]) -> list[Method]:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from golden_model import cost
+from golden_model.energy import EnergyTable, energies
+from golden_model.events import Events, batch_read_events, optimizer_events
 from golden_model.optimizer_cost import batch_cost
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
@@ -56,31 +58,69 @@ class LayerEstimate:
     """Pulses on lines, if every line fired in every slot of its two phases."""
     most_writes: int
     """Most times that a cell is written: once by each outer product, or once."""
+    accesses: int
+    """Least number of words that the optimiser reads from or writes to memory."""
+    dac_bits: int
+    """Bits that the DACs of the reads convert."""
+    adc_conversions: int
+    """Codes that the ADCs of the reads give."""
+    cell_reads: int
+    """Cells that pass current in a conversion of the reads."""
+    read_energy_pj: int
+    """Energy of the reads, in pJ."""
+    optimizer_energy_pj: int
+    """Energy of the optimiser's arithmetic and memory, in pJ."""
+    most_update_energy_pj: int
+    """Energy of the update, in pJ, if every line fired in every slot of its two phases; or, of
+    cells written one by one, if each took one step."""
 
 
 def estimate(
-    settings: TrainingSettings, shape: tuple[int, int, int], classes: int, slots: int
+    settings: TrainingSettings,
+    shape: tuple[int, int, int],
+    classes: int,
+    slots: int,
+    energy: EnergyTable | None = None,
 ) -> list[LayerEstimate]:
     """What a batch takes in each layer, for images of `shape` (C, H, W) and `slots` a phase.
 
-    Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `columns` ranks.
+    Energies are by table `energy`, the default one unless given; each layer has a memory of its
+    own. Ideal and multiply cycles are those of SBPCA on the accelerator, up to its `columns` ranks.
     Raises `NetworkError` and `TrainingError` for what does not fit, and `TrainingError`
     for slots that are no power of two up to `max_slots`.
     """
     most = settings.parameters.max_slots
     if not 1 <= slots <= most or slots & (slots - 1):
         raise TrainingError(f"slots = {slots} must be a power of two from 1 to {most} (max_slots)")
-    return [_layer(settings, plan, slots) for plan in settings.plan(shape, classes)]
+    table = energy or EnergyTable()
+    return [
+        _layer(settings, plan, slots, table, first=index == 0)
+        for index, plan in enumerate(settings.plan(shape, classes))
+    ]
 
 
-def _layer(settings: TrainingSettings, plan: LayerPlan, slots: int) -> LayerEstimate:
+def _layer(
+    settings: TrainingSettings, plan: LayerPlan, slots: int, table: EnergyTable, *, first: bool
+) -> LayerEstimate:
     parameters, optimizer = settings.parameters, settings.optimizer
     m, n, samples = plan.m, plan.n, settings.batch * plan.positions
     sizes = [part.stop - part.start for part in blocks(samples, plan.block)]
-    taken = batch_cost(optimizer, plan, settings.batch)
+    taken = batch_cost(optimizer, plan, settings.batch, settings.update)
     tiles = cost.tiles(parameters, m, n)
     on_accelerator = optimizer in ("sbpca", "sbe") and plan.rank <= parameters.columns
     batch = (parameters, m, n, plan.rank, sizes)
+    most_pulses = taken.outer_products * slots * 2 * _lines(parameters, m, n)
+    reads = batch_read_events(settings.reads, parameters, plan, settings.batch, first=first)
+    update = Events(
+        line_pulses=most_pulses + 2 * taken.cell_writes,
+        cell_pulses=taken.outer_products * slots * m * n + taken.cell_writes,
+    )
+
+    def picojoules(events: Events) -> int:
+        return round(
+            sum(energies(events, table, parameters, settings.reads, taken.memory).values())
+        )
+
     return LayerEstimate(
         name=plan.name,
         m=m,
@@ -97,8 +137,15 @@ def _layer(settings: TrainingSettings, plan: LayerPlan, slots: int) -> LayerEsti
         ideal_cycles=cost.ideal_batch_cycles(*batch) if on_accelerator else None,
         multiply_cycles=cost.batch_steps(*batch) if on_accelerator else None,
         slot_cycles=taken.outer_products * tiles * len(PHASES) * slots,
-        most_pulses=taken.outer_products * slots * 2 * _lines(parameters, m, n),
+        most_pulses=most_pulses,
         most_writes=taken.outer_products or 1,
+        accesses=taken.accesses,
+        dac_bits=reads.dac_bits,
+        adc_conversions=reads.adc_conversions,
+        cell_reads=reads.cell_reads,
+        read_energy_pj=picojoules(reads),
+        optimizer_energy_pj=picojoules(optimizer_events(taken)),
+        most_update_energy_pj=picojoules(update),
     )
 
 

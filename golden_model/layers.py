@@ -27,9 +27,13 @@ from numpy.typing import NDArray
 
 from golden_model import parallel
 from golden_model.architectures import unfolded_images
+from golden_model.layer_reads import LayerReads
 from golden_model.max_pool import max_pool, max_pool_errors
 
 Array = NDArray[np.floating]
+
+READ_BACK_VALUES = 1 << 20
+"""Derivatives by unfolded inputs that a transposed read of a convolution holds at once."""
 
 Backward = Callable[[Array], Array]
 """From the derivatives by the outputs to those by the inputs, in their shape."""
@@ -38,10 +42,13 @@ Backward = Callable[[Array], Array]
 class Layer(Protocol):
     """A differentiable function of images, which lie along the first axis."""
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """The outputs for inputs `x`, and the way back.
 
-        `part` says which images of the reserved batch they are; without it no samples are kept.
+        `part` says which images they are of all that pass, by default the first. If `keep`, all
+        that pass are the reserved batch, whose samples stay; without `part` none are kept.
         """
         ...
 
@@ -62,6 +69,8 @@ class WeightLayer:
         self.weights: Array = np.zeros((outputs, inputs + 1), dtype)
         self.activations: Array = np.zeros((0, inputs + 1), dtype)
         self.errors: Array = np.zeros((0, outputs), dtype)
+        self.reads: LayerReads | None = None
+        """How the array behind the weights is read; None for exact products with them."""
 
     @property
     def positions(self) -> int:
@@ -102,19 +111,36 @@ class WeightLayer:
 class FullyConnected(WeightLayer):
     """y = W [x, 1] for each image: x is flattened, n = inputs + 1."""
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """Images x outputs; see `Layer`."""
-        activations, kept = self._samples(part, len(x))
+        activations, kept = self._samples(part if keep else None, len(x))
         activations[:, :-1].reshape(x.shape)[:] = x
+        place = 0 if part is None else part.start
 
         def backward(errors: Array) -> Array:
+            errors, inputs = self._backward(errors, place)
             if kept is not None:
                 kept[:] = errors
-            if self._first:
+            if inputs is None:
                 return np.zeros_like(x)
-            return (errors @ self.weights[:, :-1]).reshape(x.shape)
+            return inputs.reshape(x.shape)
 
+        if self.reads is not None:
+            return self.reads.forward(activations, place), backward
         return (self.weights @ activations.T).T, backward
+
+    def _backward(self, errors: Array, place: int) -> tuple[Array, Array | None]:
+        """What the digital side has of `errors`, and the derivatives by the inputs if needed."""
+        if self.reads is None:
+            return errors, None if self._first else errors @ self.weights[:, :-1]
+        errors = errors.copy()
+        if self._first:
+            self.reads.drive(errors)
+            return errors, None
+        inputs = self.reads.transposed(errors, place)
+        return errors, inputs
 
 
 def unfold(x: Array, kernel: int, padding: int, out: Array) -> None:
@@ -172,17 +198,26 @@ class Convolution(WeightLayer):
         """Samples an image: the output positions."""
         return self._height * self._width
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """Images x H' x W' x outputs; see `Layer`."""
-        activations, kept = self._samples(part, len(x))
+        activations, kept = self._samples(part if keep else None, len(x))
+        place = 0 if part is None else part.start
         unfold(x, self._kernel, self._padding, activations[:, :-1])
 
         def backward(errors: Array) -> Array:
+            if self.reads is not None:
+                rows = errors.reshape(-1, len(self.weights))
+                return self._read_back(self.reads, rows, kept, x.shape, place)
             if kept is not None:
                 kept.reshape(errors.shape)[:] = errors
             return np.zeros_like(x) if self._first else self._input_errors(errors, x.shape)
 
-        outputs = activations @ self.weights.T
+        if self.reads is not None:
+            outputs = self.reads.forward(activations, place)
+        else:
+            outputs = activations @ self.weights.T
         return outputs.reshape(len(x), self._height, self._width, -1), backward
 
     def _input_errors(self, errors: Array, shape: tuple[int, ...]) -> Array:
@@ -208,6 +243,50 @@ class Convolution(WeightLayer):
             np.matmul(rows, turned, out=gradient[images].reshape(-1, channels))
         return gradient
 
+    def _read_back(
+        self,
+        reads: LayerReads,
+        errors: Array,
+        kept: Array | None,
+        shape: tuple[int, ...],
+        place: int,
+    ) -> Array:
+        """Derivatives by inputs of `shape` through `reads`, some images at a time.
+
+        `kept` takes what the digital side has of `errors` (samples x m).
+        """
+        errors = errors.copy()
+        gradient = np.zeros(shape, errors.dtype)
+        if self._first:
+            reads.drive(errors)
+        else:
+            images = max(1, READ_BACK_VALUES // (self.positions * self.weights.shape[1]))
+            for start in range(0, len(gradient), images):
+                part = gradient[start : start + images]
+                rows = slice(start * self.positions, (start + len(part)) * self.positions)
+                inputs = reads.transposed(errors[rows], place + start)
+                part[:] = self._fold(inputs, part.shape)
+        if kept is not None:
+            kept[:] = errors
+        return gradient
+
+    def _fold(self, rows: Array, shape: tuple[int, ...]) -> Array:
+        """Derivatives by inputs of `shape`: each kernel position's share, added where it read.
+
+        `rows` are those by the unfolded inputs, samples x K K C or more.
+        """
+        images, height, width, channels = shape
+        edge = self._padding
+        gradient = np.zeros((images, height + 2 * edge, width + 2 * edge, channels), rows.dtype)
+        read = (images, self._height, self._width, channels)
+        start = 0
+        for row in range(self._kernel):
+            for column in range(self._kernel):
+                share = rows[:, start : start + channels].reshape(read)
+                gradient[:, row : row + self._height, column : column + self._width] += share
+                start += channels
+        return gradient[:, edge : edge + height, edge : edge + width]
+
     def _new_activations(self, samples: int) -> Array:
         """See `WeightLayer`.
 
@@ -229,7 +308,9 @@ class MaxPool:
         """Pooling, and ReLU after it with `rectify`: the same as two layers, in one pass."""
         self._rectify = rectify
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """Images x H/2 x W/2 x channels; see `Layer`."""
         outputs, choice = max_pool(x, rectify=self._rectify)
         return outputs, lambda errors: max_pool_errors(errors, choice)
@@ -238,7 +319,9 @@ class MaxPool:
 class AveragePool:
     """Mean of each 2 x 2 pixels; each of them passes a quarter of the error."""
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """Images x H/2 x W/2 x channels; see `Layer`. Rows are added first, in long runs."""
         images, height, width, channels = x.shape
         rows = x.reshape(images, height // 2, 2, width * channels)
@@ -256,7 +339,9 @@ class AveragePool:
 class Relu:
     """max(x, 0)."""
 
-    def forward(self, x: Array, part: slice | None = None) -> tuple[Array, Backward]:
+    def forward(
+        self, x: Array, part: slice | None = None, *, keep: bool = True
+    ) -> tuple[Array, Backward]:
         """The inputs where they are positive, zero elsewhere; see `Layer`."""
         outputs = np.maximum(x, 0)
         return outputs, lambda errors: errors * (outputs > 0)

@@ -47,7 +47,7 @@ class Network:
         def forward(part: slice) -> Array:
             x = np.moveaxis(images[part], 1, -1)
             for layer in self._layers:
-                x, _ = layer.forward(x)
+                x, _ = layer.forward(x, part, keep=False)
             return x
 
         return np.concatenate(parallel.each(forward, parallel.parts(len(images), self._part)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
+from golden_model.arrays import RANK_SEQUENTIAL, RANK_SUM
 from golden_model.low_rank import sum_is_smaller
 from golden_model.optimizers import LayerPlan
 from golden_model.sbpca import blocks
@@ -28,13 +29,19 @@ class BatchCost:
     """Updates of the whole array at once, rows and columns driven together."""
     cell_writes: int
     """Cells that are written one by one, because the update is no outer product."""
+    accesses: int
+    """Least number of words read from or written to memory: every sample is written once and read
+    once a pass over it, and what is kept is read and written once a block, or a batch without
+    blocks. What registers and reuse save or cost beyond that is not counted."""
 
     def __add__(self, other: BatchCost) -> BatchCost:
         return BatchCost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
-def batch_cost(optimizer: str, plan: LayerPlan, images: int) -> BatchCost:
-    """Cost of a batch of `images` for the layer of `plan` with `optimizer`.
+def batch_cost(
+    optimizer: str, plan: LayerPlan, images: int, update: str = RANK_SEQUENTIAL
+) -> BatchCost:
+    """Cost of a batch of `images` for the layer of `plan` with `optimizer` and `update`.
 
     * mbgd keeps the m x n gradient, and writes it cell by cell;
     * sgd keeps nothing: each sample's outer product goes to the array;
@@ -42,25 +49,48 @@ def batch_cost(optimizer: str, plan: LayerPlan, images: int) -> BatchCost:
     * svd keeps the gradient, of which k outer products are written;
     * lrt keeps the factors of rank k and those of a block's samples, or their sum where that is
       smaller (`low_rank.sum_is_smaller`).
+
+    A rank-sum update sums outer products into an m x n change and writes it cell by cell.
     """
     m, n, k = plan.m, plan.n, plan.rank
     samples = images * plan.positions
+    streamed = samples * (m + n)
     sizes = [part.stop - part.start for part in blocks(samples, plan.block)]
     match optimizer:
         case "mbgd":
-            return BatchCost(m * n, samples * m * n, 0, m * n)
+            return BatchCost(m * n, samples * m * n, 0, m * n, 2 * streamed + 2 * m * n)
         case "sgd":
-            return BatchCost(0, 0, samples, 0)
+            cost = BatchCost(0, 0, samples, 0, 2 * streamed)
         case "sbpca" | "sbe":
             products = sum(sbpca_block(m, n, k, size) for size in sizes)
-            return BatchCost(k * (m + n + 1), products, k, 0)
+            kept = k * (m + n + 1)
+            cost = BatchCost(kept, products, k, 0, 3 * streamed + 2 * kept * len(sizes))
         case "svd":
-            return BatchCost(m * n, samples * m * n + svd(m, n), k, 0)
+            products = samples * m * n + svd(m, n)
+            cost = BatchCost(m * n, products, k, 0, 2 * streamed + 2 * m * n)
         case "lrt" | "lrt-unbiased":
             reduced = optimizer == "lrt-unbiased"
             products = sum(lrt_block(m, n, k, size, reduced=reduced) for size in sizes) + k * m
-            return BatchCost(max(lrt_memory(m, n, k, size) for size in sizes), products, k, 0)
-    raise ValueError(f"unknown optimiser {optimizer!r}")
+            held = [lrt_memory(m, n, k, size) for size in sizes]
+            cost = BatchCost(max(held), products, k, 0, 2 * streamed + 2 * sum(held))
+        case _:
+            raise ValueError(f"unknown optimiser {optimizer!r}")
+    return rank_sum(cost, m, n) if update == RANK_SUM else cost
+
+
+def rank_sum(cost: BatchCost, m: int, n: int) -> BatchCost:
+    """`cost` if its outer products are summed outside the array, and written cell by cell.
+
+    The sum is m x n numbers, takes a multiply-accumulate a cell and outer product, and is written
+    to memory and read from it once.
+    """
+    return BatchCost(
+        cost.memory + m * n,
+        cost.multiply_accumulates + cost.outer_products * m * n,
+        0,
+        m * n,
+        cost.accesses + 2 * m * n,
+    )
 
 
 def sbpca_block(m: int, n: int, k: int, samples: int) -> int:

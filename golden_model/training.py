@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 from golden_model import checkpoints, network, parallel
 from golden_model.arrays import IdealArray, PulsedArray, UpdateCounters, WeightArray
 from golden_model.datasets import Dataset
+from golden_model.energy import EnergyTable, training_energy
+from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
+from golden_model.images import Images
+from golden_model.layer_reads import ReadCounters
 from golden_model.layers import Array
 from golden_model.optimizer_cost import BatchCost, batch_cost
 from golden_model.optimizers import (
@@ -34,6 +38,9 @@ from golden_model.optimizers import (
 from golden_model.training_settings import TrainingError, TrainingSettings
 
 Labels = NDArray[np.int64]
+
+TRAINING, TESTING = 0, 1
+"""What a read is for, part of what seeds its noise."""
 
 
 @dataclass(frozen=True)
@@ -81,19 +88,53 @@ class Trainer:
         self.plans = settings.plan(shape, classes)
         self.optimizer = self._optimizer()
         self.arrays: list[WeightArray] = [
-            PulsedArray(settings.parameters, layer, settings.device, settings.seed + index)
+            PulsedArray(
+                settings.parameters,
+                layer,
+                settings.device,
+                settings.seed + index,
+                update=settings.update,
+                reads=settings.reads,
+                read_seed=(settings.seed, index),
+            )
             if settings.array == "pulsed"
             else IdealArray(layer)
             for index, layer in enumerate(layers)
         ]
         self.counters = UpdateCounters()
+        """What updates did since whoever reads it set it anew; so the next two."""
+        self.read_counters = ReadCounters()
+        self.events = Events()
 
     @property
     def cost(self) -> BatchCost:
         """What the optimiser takes for a whole batch, all layers together."""
+        return self._batch_cost(self.settings.batch)
+
+    def _batch_cost(self, images: int) -> BatchCost:
         settings = self.settings
-        costs = [batch_cost(settings.optimizer, plan, settings.batch) for plan in self.plans]
+        costs = [
+            batch_cost(settings.optimizer, plan, images, settings.update) for plan in self.plans
+        ]
         return sum(costs[1:], costs[0])
+
+    def writes(self) -> dict[str, float]:
+        """How often the devices of all layers have been written: the worst of them and the mean."""
+        writes = [array.writes for array in self.arrays]
+        devices = sum(layer.devices for layer in writes)
+        return {
+            "writes_worst": max(layer.worst for layer in writes),
+            "writes_mean": sum(layer.total for layer in writes) / max(devices, 1),
+        }
+
+    def _batch_events(self, images: int) -> Events:
+        """What follows from the sizes alone for a batch of `images`: reads and optimiser."""
+        settings = self.settings
+        reads = [
+            batch_read_events(settings.reads, settings.parameters, plan, images, first=index == 0)
+            for index, plan in enumerate(self.plans)
+        ]
+        return sum(reads, optimizer_events(self._batch_cost(images)))
 
     def _optimizer(self) -> Optimizer:
         settings, plans = self.settings, self.plans
@@ -116,7 +157,7 @@ class Trainer:
 
         Raises `TrainingError` when the loss or the gradient is no longer finite.
         """
-        loss = self.network.backpropagate(images, labels)
+        loss = self.backpropagate(images, labels, seed, epoch)
         rate = self.settings.learning_rate_in(epoch)
         if not math.isfinite(loss):
             raise TrainingError(f"the loss became {loss}: {self._remedy()}")
@@ -134,7 +175,45 @@ class Trainer:
 
         for counters in parallel.each(update, range(len(self.arrays))):
             self.counters.add(counters)
+            self.events += Events(line_pulses=counters.pulses, cell_pulses=counters.coincidences)
+        self.events += self._batch_events(len(labels))
+        self._count_reads()
         return loss
+
+    def backpropagate(self, images: Array, labels: Labels, seed: int = 0, epoch: int = 1) -> float:
+        """Forward and backward through the network only; arguments are those of `step`."""
+        self._begin_reads(TRAINING, epoch, seed)
+        return self.network.backpropagate(images, labels)
+
+    def accuracy(self, images: Array | Images, labels: Labels, epoch: int) -> float:
+        """Fraction of `images` that the network tells right after `epoch`; no events counted."""
+        self._begin_reads(TESTING, epoch, 0)
+        result = self.network.accuracy(images, labels)
+        for layer in self.network.weight_layers:
+            if layer.reads is not None:
+                layer.reads.counted()
+        return result
+
+    def _begin_reads(self, *step: int) -> None:
+        for layer in self.network.weight_layers:
+            if layer.reads is not None:
+                layer.reads.begin(step)
+
+    def _count_reads(self) -> None:
+        """Add what the reads of a batch did."""
+        for plan, layer in zip(self.plans, self.network.weight_layers, strict=True):
+            if layer.reads is None:
+                continue
+            counted = layer.reads.counted()
+            self.read_counters.add(counted)
+            self.events += read_events(
+                self.settings.reads,
+                self.settings.parameters,
+                plan.m,
+                plan.n,
+                counted.repeated_forward,
+                counted.repeated_transposed,
+            )
 
     def _remedy(self) -> str:
         return (
@@ -189,11 +268,13 @@ def train(
     resume: bool = False,
     results: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    energy: EnergyTable | None = None,
 ) -> dict[str, Any]:
     """Train as `settings` say, and return the results, which JSON can hold.
 
     After every epoch the state goes to `checkpoint` and the results to `results`, each written
-    whole or not at all. With `resume` the run continues from `checkpoint`.
+    whole or not at all. With `resume` the run continues from `checkpoint`. Energies are by table
+    `energy`, the default one unless given.
 
     Raises `TrainingError` if the settings do not fit the data or the checkpoint, if a file cannot
     be written, and when the training diverges; the files of the last whole epoch then remain.
@@ -209,27 +290,58 @@ def train(
             description = {"settings": settings.as_dict(), "history": history}
             checkpoints.save(checkpoint, trainer.state(), description)
         if results is not None:
-            write_json(results, summary(trainer, history))
-    result = summary(trainer, history)
+            write_json(results, summary(trainer, history, energy))
+    result = summary(trainer, history, energy)
     if results is not None:
         write_json(results, result)
     return result
 
 
-def summary(trainer: Trainer, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """The results after the epochs in `history`: the last one's, sums, plans and settings."""
-    sums = ("saturations", "pulses", "clips", "coincidences", "bounded")
-    return {
+def summary(
+    trainer: Trainer, history: list[dict[str, Any]], energy: EnergyTable | None = None
+) -> dict[str, Any]:
+    """The results after the epochs in `history`: the last one's, sums, plans and settings.
+
+    A pulsed array's have the energy of its events, too.
+    """
+    sums = ("saturations", "pulses", "clips", "coincidences", "bounded", "cell_writes")
+    result: dict[str, Any] = {
         "test_accuracy": history[-1]["test_accuracy"],
         "train_loss": history[-1]["train_loss"],
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
+        **{name: history[-1][name] for name in ("writes_worst", "writes_mean")},
+        **{
+            table: {
+                name: sum(epoch[table][name] for epoch in history) for name in history[0][table]
+            }
+            for table in ("reads", "events")
+        },
         "cost": asdict(trainer.cost),
         "layers": [asdict(plan) for plan in trainer.plans],
         "settings": trainer.settings.as_dict(),
         "history": history,
     }
+    return result | energy_of(result, trainer.settings, energy or EnergyTable())
+
+
+def energy_of(
+    result: Mapping[str, Any], settings: TrainingSettings, table: EnergyTable
+) -> dict[str, Any]:
+    """`training_energy` of a result with `settings`; empty for weights that are in no array."""
+    if settings.array != "pulsed" or "events" not in result:
+        return {}
+    images = [epoch["images"] for epoch in result["history"]]
+    return training_energy(
+        Events(**result["events"]),
+        table,
+        settings.parameters,
+        settings.reads,
+        result["cost"]["memory"],
+        sum(images),
+        sum(-(-count // settings.batch) for count in images),
+    )
 
 
 def capture(
@@ -277,6 +389,7 @@ def _epoch(
     steps_an_epoch = -(-total // settings.batch)
     images, loss = 0, 0.0
     saturations, trainer.counters = trainer.optimizer.saturations, UpdateCounters()
+    trainer.read_counters, trainer.events = ReadCounters(), Events()
     start = time.perf_counter()
     for step, (batch, labels) in enumerate(batches(settings, dataset, epoch)):
         seed = settings.seed + (epoch - 1) * steps_an_epoch + step
@@ -284,7 +397,7 @@ def _epoch(
         images += len(labels)
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
-    accuracy = trainer.network.accuracy(dataset.test_images, dataset.test_labels)
+    accuracy = trainer.accuracy(dataset.test_images, dataset.test_labels, epoch)
     return {
         "epoch": epoch,
         "test_accuracy": accuracy,
@@ -294,6 +407,9 @@ def _epoch(
         "images_per_second": images / seconds,
         "saturations": trainer.optimizer.saturations - saturations,
         **asdict(trainer.counters),
+        **trainer.writes(),
+        "reads": asdict(trainer.read_counters),
+        "events": asdict(trainer.events),
     }
 
 

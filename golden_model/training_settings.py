@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from golden_model.architectures import NETWORKS, layer_shapes
-from golden_model.arrays import Device
+from golden_model.arrays import RANK_SEQUENTIAL, UPDATES, Device
 from golden_model.crossbar import MAX_STATES
 from golden_model.datasets import DATASETS
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import PRESETS, Parameters
+from golden_model.reads import Reads
 
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
@@ -53,7 +54,12 @@ class TrainingSettings:
     arithmetic: str = "fixed"
     """`float`, or `fixed` for the accelerator's integers (sbpca, sbe)."""
     array: str = "ideal"
-    """`ideal`, weights in float, or `pulsed`, weights in a crossbar (sbpca in fixed)."""
+    """`ideal`, weights in float, or `pulsed`, weights in a crossbar."""
+    update: str = RANK_SEQUENTIAL
+    """How a pulsed array is updated: `rank-sequential`, an outer product of the accelerator's words
+    after another (sbpca in fixed), or `rank-sum`, cell by cell with the change summed outside."""
+    reads: Reads = field(default_factory=Reads)
+    """How a pulsed array is read."""
     parameters: Parameters = field(default_factory=Parameters)
     """The accelerator."""
     device: Device = field(default_factory=Device)
@@ -82,6 +88,7 @@ class TrainingSettings:
         self._check_choice("optimizer", OPTIMIZERS)
         self._check_choice("arithmetic", ARITHMETICS)
         self._check_choice("array", ARRAYS)
+        self._check_choice("update", UPDATES)
         self._check_choice("schedule", SCHEDULES)
         for name in ("rank", "block", "epochs", "batch", "decay_epochs"):
             self._check_integer(name, getattr(self, name), 1)
@@ -112,10 +119,19 @@ class TrainingSettings:
             raise TrainingError(
                 f"device weight_range = {self.device.weight_range} must be a finite number above 0"
             )
-        if self.array == "pulsed" and (self.optimizer, self.arithmetic) != ("sbpca", "fixed"):
+        rank_sequential = self.array == "pulsed" and self.update == RANK_SEQUENTIAL
+        if rank_sequential and (self.optimizer, self.arithmetic) != ("sbpca", "fixed"):
             raise TrainingError(
                 "array = pulsed goes with optimizer = sbpca and arithmetic = fixed: the drivers "
-                "apply the accelerator's words, an array cannot take a whole gradient at once"
+                "apply the accelerator's words, an array cannot take a whole gradient at once; "
+                "update = rank-sum writes cell by cell, and takes every optimizer and arithmetic"
+            )
+        if self.array == "ideal" and self.update != RANK_SEQUENTIAL:
+            raise TrainingError(f"update = {self.update} goes with array = pulsed")
+        if self.array == "ideal" and self.reads.mode != "ideal":
+            raise TrainingError(
+                f"reads mode = {self.reads.mode} goes with array = pulsed: weights in float have "
+                "no lines to drive"
             )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:

@@ -27,9 +27,38 @@ def test_estimate_takes_images_of_any_shape(command_line):
     assert "3,073" in output
 
 
+def test_estimate_prices_reads_optimiser_and_updates(command_line, tmp_path):
+    path, table = tmp_path / "estimate.json", tmp_path / "table.toml"
+    table.write_text("adc_step = 0\ndac_bit = 0\nread_cell = 1\nadd_32 = 0\n")
+    options = ("--dataset", "digits", "--json", path, "--read-set", "encoding=bit-serial")
+    status, output, _ = command_line("estimate", *options, "--energy", table)
+    batch = json.loads(path.read_text())["batch"]
+    assert status == 0
+    assert "most update energy pj" in output
+    assert batch["read_energy_pj"] == batch["cell_reads"]
+    command_line("estimate", "--dataset", "digits", "--json", path)
+    whole = json.loads(path.read_text())["batch"]
+    assert batch["cell_reads"] == 7 * whole["cell_reads"]
+
+
+def test_a_rank_sum_update_shows_in_the_estimate(command_line, tmp_path):
+    path = tmp_path / "estimate.json"
+    found = []
+    for update in ("rank-sequential", "rank-sum"):
+        command_line("estimate", "--dataset", "digits", "--update", update, "--json", path)
+        found.append(json.loads(path.read_text())["batch"])
+    alone, summed = found
+    assert summed["memory"] == alone["memory"] + alone["cells"]
+    assert (summed["outer_products"], summed["cell_writes"]) == (0, alone["cells"])
+    assert summed["optimizer_energy_pj"] > alone["optimizer_energy_pj"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--update", "sum"), "update = 'sum' is unknown"),
+        (("--read-set", "dac_bits=1"), "dac_bits = 1 must be an integer from 2 to 16"),
+        (("--energy", "missing.toml"), "cannot read missing.toml"),
         (("--image", "3,32"), "--image '3,32' must be three integers C,H,W"),
         (("--image", "0,8,8"), "of at least 1"),
         (("--slots", 3), "slots = 3 must be a power of two"),

@@ -2,13 +2,15 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from golden_model import comparison_figures as drawn
 from golden_model.comparison_report import PAGE, check_report, table_rows, write_report
-from golden_model.comparison_results import counters, methods
+from golden_model.comparison_results import counters, methods, with_energy
+from golden_model.energy import EnergyTable
+from golden_model.events import Events
 from golden_model.figures import Figure
 from golden_model.page import ReportError
 from golden_model.setting_names import with_values
@@ -83,6 +85,20 @@ def test_the_table_has_spread_rate_and_divergences():
     assert table_rows(methods(SEARCH)) == [
         ["sbpca", "80.00", "70.00", "90.00", "2", "0.1", "4", "1", "100"]
     ]
+
+
+def test_a_table_of_energies_prices_the_events_of_results_anew():
+    events = asdict(Events(cell_pulses=500, line_pulses=1000))
+    line = result(0.5, array="pulsed") | {"energy": 1.0, "events": events}
+    line["history"] = [{"images": 10}, {"images": 10}]
+    table = replace(EnergyTable(), write_rram=2000.0, line_cell=0.0)
+    diverged, ideal = result(None, array="pulsed"), result(0.5)
+    found = with_energy([line, diverged, ideal], table)
+    assert found[0]["energy"] == pytest.approx(500 * 2 / 20)
+    assert found[0]["energy_update"] == pytest.approx(500 * 2 / 2)
+    assert found[1:] == [diverged, ideal]
+    assert "energy_parts.writes" not in counters(found[0])
+    assert line["energy"] == 1.0
 
 
 def test_counters_are_all_numbers_whatever_their_names():

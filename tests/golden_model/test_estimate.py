@@ -10,7 +10,8 @@ from golden_model.datasets import CLASSES, SHAPES, load
 from golden_model.estimate import as_dict, estimate
 from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
-from golden_model.training import Trainer
+from golden_model.reads import Reads
+from golden_model.training import Trainer, train
 from golden_model.training_settings import OPTIMIZERS, TrainingError, TrainingSettings
 
 DIGITS = TrainingSettings(dataset="digits", network="cnn", batch=16)
@@ -22,7 +23,7 @@ def test_estimates_are_the_counts_of_training(optimizer):
     run = replace(DIGITS, optimizer=optimizer, batch=1 if optimizer == "sgd" else 16)
     trainer = Trainer(run, SHAPE, CLASSES)
     batch = as_dict(estimate(run, SHAPE, CLASSES, slots=8), run)["batch"]
-    for name in ("memory", "multiply_accumulates", "outer_products", "cell_writes"):
+    for name in ("memory", "multiply_accumulates", "outer_products", "cell_writes", "accesses"):
         assert batch[name] == getattr(trainer.cost, name)
     assert batch["cells"] == sum(layer.weights.size for layer in trainer.network.weight_layers)
 
@@ -49,6 +50,14 @@ def test_pulses_are_those_of_lines_that_always_fire():
     ranks = list(pulses.ranks())
     assert sum(rank.pulses for rank in ranks) == layer.most_pulses
     assert sum(4 * rank.slots for rank in ranks) * layer.tiles == layer.slot_cycles
+
+
+def test_reads_are_those_that_training_counts():
+    run = replace(DIGITS, train_limit=16, array="pulsed", reads=Reads("analog", dac_bits=6))
+    batch = as_dict(estimate(run, SHAPE, CLASSES, slots=8), run)["batch"]
+    events = train(run, load("digits"))["events"]
+    for name in ("dac_bits", "adc_conversions", "cell_reads"):
+        assert batch[name] == events[name]
 
 
 @pytest.mark.parametrize("slots", [0, 3, 512])

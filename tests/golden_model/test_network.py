@@ -5,8 +5,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from golden_model import architectures, network, parallel
+from golden_model import architectures, layer_reads, layers, network, parallel
 from golden_model.architectures import NETWORKS, batch_bytes, layer_shapes
+from golden_model.layer_reads import LayerReads
+from golden_model.parameters import Parameters
+from golden_model.reads import Reads
 
 
 def batch(seed, images, shape, classes):
@@ -98,6 +101,28 @@ def test_networks_learn_colours_and_edges_by_plain_steps(name, rate):
             for layer in net.weight_layers:
                 layer.weights -= rate / 48 * (layer.errors.T @ layer.activations)
     assert net.accuracy(images, labels) > 0.95
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_reads_take_a_bounded_amount_more_whatever_the_batch(threads):
+    """Some arrays of a chunk's size a thread, and what is read back at once."""
+    shape, images = (3, 32, 32), 120
+    net = network.build("cnn", shape, 10, seed=0)
+    for layer in net.weight_layers:
+        layer.reads = LayerReads(Reads("analog", output_noise=0.1), Parameters(), 255, [0])
+        layer.reads.load(np.ones_like(layer.weights), 0.01)
+    data, labels = np.ones((images, *shape), np.float32), np.zeros(images, int)
+    parallel.set_threads(threads)
+    tracemalloc.start()
+    try:
+        net.backpropagate(data, labels)
+        net.accuracy(data, labels)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        parallel.set_threads(1)
+    told = batch_bytes("cnn", shape, 10, images, threads)
+    assert most <= told + threads * 4 * (6 * layer_reads._CHUNK + 2 * layers.READ_BACK_VALUES)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -12,11 +12,11 @@ IMAGES = 5  # 45 samples: blocks of 18, 18 and 9
 
 
 def test_mbgd_keeps_the_gradient_and_writes_every_cell():
-    assert batch_cost("mbgd", PLAN, IMAGES) == BatchCost(40, 45 * 40, 0, 40)
+    assert batch_cost("mbgd", PLAN, IMAGES) == BatchCost(40, 45 * 40, 0, 40, 2 * 45 * 14 + 2 * 40)
 
 
 def test_sgd_keeps_nothing_and_gives_every_sample_to_the_array():
-    assert batch_cost("sgd", PLAN, 1) == BatchCost(0, 0, 9, 0)
+    assert batch_cost("sgd", PLAN, 1) == BatchCost(0, 0, 9, 0, 2 * 9 * 14)
 
 
 def sbpca_operations(sizes):
@@ -35,7 +35,7 @@ def sbpca_operations(sizes):
 
 def test_sbpca_counts_every_product_of_the_hardware_form():
     assert batch_cost("sbpca", PLAN, IMAGES) == BatchCost(
-        3 * (4 + 10 + 1), sbpca_operations([18, 18, 9]), 3, 0
+        45, sbpca_operations([18, 18, 9]), 3, 0, 3 * 45 * 14 + 3 * 2 * 45
     )
 
 
@@ -73,7 +73,26 @@ def test_lrt_of_large_blocks_keeps_their_sum():
 
 
 def test_costs_of_layers_add_up():
-    assert BatchCost(1, 2, 3, 4) + BatchCost(10, 20, 30, 40) == BatchCost(11, 22, 33, 44)
+    sums = BatchCost(11, 22, 33, 44, 55)
+    assert BatchCost(1, 2, 3, 4, 5) + BatchCost(10, 20, 30, 40, 50) == sums
+
+
+@pytest.mark.parametrize("optimizer", ["sbpca", "sbe", "svd", "lrt", "lrt-unbiased", "sgd"])
+def test_a_rank_sum_update_rebuilds_the_change_outside_the_array(optimizer):
+    """m n numbers, a product a cell and outer product, every cell written, once into memory and
+    once out of it.
+    """
+    alone, summed = (
+        batch_cost(optimizer, PLAN, IMAGES, u) for u in ("rank-sequential", "rank-sum")
+    )
+    assert summed.memory == alone.memory + 40
+    assert summed.multiply_accumulates == alone.multiply_accumulates + 40 * alone.outer_products
+    assert (summed.outer_products, summed.cell_writes) == (0, 40)
+    assert summed.accesses == alone.accesses + 80
+
+
+def test_mbgd_has_its_sum_already():
+    assert batch_cost("mbgd", PLAN, IMAGES, "rank-sum") == batch_cost("mbgd", PLAN, IMAGES)
 
 
 def test_an_unknown_optimiser_is_refused():

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from golden_model import checkpoints, files, parallel, training
 from golden_model.arrays import Device
 from golden_model.datasets import Dataset, load
+from golden_model.energy import EnergyTable
 from golden_model.parameters import ParameterError, Parameters
+from golden_model.reads import Reads
 from golden_model.training import Trainer, batches, capture, train
 from golden_model.training_settings import TrainingError, TrainingSettings, with_width
 
@@ -29,7 +31,12 @@ ARITHMETICS = [
     {"arithmetic": "float"},
     {"arithmetic": "fixed"},
     {"arithmetic": "fixed", "array": "pulsed"},
+    {"array": "pulsed", "reads": Reads("analog", output_noise=0.02, input_noise=0.01)},
+    {"array": "pulsed", "reads": Reads("analog", output_bound=1.0, retries=2)},
+    {"array": "pulsed", "update": "rank-sum", "optimizer": "mbgd"},
+    {"array": "pulsed", "update": "rank-sum", "reads": Reads("analog", encoding="bit-serial")},
 ]
+DEVICES = [{"array": "pulsed", "device": Device.preset(name)} for name in ("rram", "pcm", "ecram")]
 
 
 def timeless(result):
@@ -60,7 +67,7 @@ def test_the_cnn_learns_digits_with_the_accelerators_words():
     assert result["test_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("settings", ARITHMETICS)
+@pytest.mark.parametrize("settings", ARITHMETICS + DEVICES)
 def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     run = replace(MLP, **settings, epochs=3, batch=24)
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
@@ -74,6 +81,22 @@ def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
         assert np.array_equal(array, resumed[name]), name
 
 
+def test_writes_add_up_over_the_training_and_the_worst_cell_is_of_any_layer():
+    run = replace(MLP, array="pulsed", epochs=2)
+    trainer = Trainer(run, DIGITS.shape, DIGITS.classes)
+    weights = sum(plan.m * plan.n for plan in trainer.plans)
+    result = train(run, DIGITS)
+    first, second = result["history"]
+    assert 0 < first["writes_worst"] < second["writes_worst"] == result["writes_worst"]
+    assert second["writes_mean"] == result["writes_mean"]
+    assert result["writes_mean"] * weights == pytest.approx(result["coincidences"])
+
+
+def test_float_weights_are_not_written():
+    result = train(replace(MLP, arithmetic="float"), DIGITS)
+    assert (result["writes_worst"], result["writes_mean"]) == (0, 0)
+
+
 @pytest.mark.parametrize("settings", ARITHMETICS)
 def test_threads_change_no_bit(settings):
     run = replace(MLP, **settings, network="cnn", train_limit=100)
@@ -83,6 +106,46 @@ def test_threads_change_no_bit(settings):
         assert timeless(train(run, DIGITS)) == timeless(expected)
     finally:
         parallel.set_threads(1)
+
+
+def test_reads_are_counted_and_those_of_testing_are_not():
+    """64 images in batches of 32: forward in both layers, back in the second alone."""
+    run = replace(MLP, array="pulsed", reads=Reads("analog", adc_bits=10), train_limit=64, batch=32)
+    result = train(run, DIGITS)
+    columns = 32 * 2 + 10 * 1 + 32 * 1  # m times tile rows, n - 1 inputs times tile columns
+    assert result["events"]["adc_conversions"] == 64 * columns
+    assert result["events"]["sum_additions"] == 64 * columns
+    assert result["events"]["dac_bits"] == 64 * 8 * (65 + 33 + 10)
+    assert result["events"]["cell_reads"] == 64 * (32 * 65 + 10 * 33 + 10 * 32)
+    assert result["events"]["cell_pulses"] == result["coincidences"] > 0
+    assert result["events"]["line_pulses"] == result["pulses"] > 0
+    assert result["events"]["multiply_accumulates"] == 2 * result["cost"]["multiply_accumulates"]
+    ideal = train(replace(run, reads=Reads(adc_bits=10)), DIGITS)
+    assert ideal["events"]["adc_conversions"] == result["events"]["adc_conversions"]
+
+
+def test_repeated_reads_are_events():
+    run = replace(MLP, array="pulsed", train_limit=64, batch=32)
+    few = train(replace(run, reads=Reads("analog", output_bound=0.5)), DIGITS)
+    more = train(replace(run, reads=Reads("analog", output_bound=0.5, retries=1)), DIGITS)
+    again = more["reads"]["repeated_forward"] * (32 * 2) + more["reads"]["repeated_transposed"] * 32
+    assert few["reads"]["adc_saturations"] > 0
+    assert few["reads"]["repeated_forward"] == 0
+    extra = more["events"]["adc_conversions"] - few["events"]["adc_conversions"]
+    assert 0 < extra <= again
+
+
+def test_a_pulsed_arrays_results_have_the_energy_of_its_events():
+    run = replace(MLP, array="pulsed", train_limit=64, batch=32)
+    result = train(run, DIGITS)
+    assert result["energy"] == pytest.approx(sum(result["energy_parts"].values()))
+    parts = result["energy_parts"]
+    assert result["energy_update"] == pytest.approx(32 * (parts["lines"] + parts["writes"]))
+    free = replace(EnergyTable(), write_rram=0.0, line_cell=0.0)
+    cheaper = train(run, DIGITS, energy=free)
+    assert cheaper["energy_update"] == 0
+    assert cheaper["energy"] == pytest.approx(result["energy"] - parts["lines"] - parts["writes"])
+    assert "energy" not in train(replace(run, array="ideal"), DIGITS)
 
 
 def test_another_seed_gives_another_run():
@@ -173,7 +236,10 @@ def test_a_rank_above_every_layers_is_refused():
         ({"device": Device(states=1)}, "device states = 1 must be from 2"),
         ({"device": Device(weight_range=-1.0)}, r"weight_range = -1\.0 must be"),
         ({"array": "pulsed", "arithmetic": "float"}, "array = pulsed goes with"),
-        ({"array": "pulsed", "optimizer": "mbgd"}, "array = pulsed goes with"),
+        ({"array": "pulsed", "optimizer": "mbgd"}, "array = pulsed goes with .* update = rank-sum"),
+        ({"update": "column-sum"}, "update = 'column-sum' is unknown; choose one of: rank-seq"),
+        ({"update": "rank-sum"}, "update = rank-sum goes with array = pulsed"),
+        ({"reads": Reads("analog")}, "reads mode = analog goes with array = pulsed"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(change, message):
@@ -289,7 +355,7 @@ def test_captured_samples_are_those_of_the_next_batch(settings):
     trainer = Trainer(run, DIGITS.shape, DIGITS.classes)
     for step, (images, labels) in enumerate(batches(run, DIGITS, 1)):
         if step == 2:
-            trainer.network.backpropagate(images, labels)
+            trainer.backpropagate(images, labels, step)
             break
         trainer.step(images, labels, step)
     assert [samples[1].name for samples in captured] == ["fc1", "fc2"]
