@@ -12,8 +12,8 @@ seed. Counted are
 The root mean square is that of all errors. The bias is their mean; all pairs of an update share its
 random bits, so the standard error is that of the updates' own means. Single pairs may be biased
 where their mean is not: the root mean square of every pair's mean error, in standard errors of its
-own, is 1 where no pair is. Pairs whose count was the same in all updates have no standard error; the
-largest mean error of these is reported by itself.
+own, is 1 where no pair is. Pairs whose count was the same in all updates have no standard error;
+the largest mean error of these is reported by itself.
 """
 
 from __future__ import annotations
