@@ -2,7 +2,8 @@
 
 The published form is ported operation by operation with NumPy's QR factorisation, as its authors'
 library has it (XBTorch, class SBPCA), but with slices in place of index lists. Both start from the
-same warm state, and their outputs, X, Delta and sigma, are compared. Times are medians, in turns.
+same warm state, and their outputs, X, Delta and sigma, are compared. Times are medians of processor
+time, in turns: other programs on the machine change them least.
 
     python benchmarks/sbpca_step.py --json results.json
 """
@@ -68,9 +69,9 @@ def measure(name: str, m: int, n: int, block: int, samples: int, rank: int, turn
     outputs: dict[str, FloatState] = {}
     for _ in range(turns):
         for form, batch in forms.items():
-            start = time.perf_counter()
+            start = time.process_time()
             outputs[form] = batch(warm, activations, errors, block)
-            seconds[form].append(time.perf_counter() - start)
+            seconds[form].append(time.process_time() - start)
     published, hardware = outputs["published"], outputs["hardware"]
     return {
         "data": name, "m": m, "n": n, "block": block, "samples": samples, "rank": rank,
