@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import time
@@ -59,6 +60,8 @@ class Peer:
             for policy in (("PASSIVE", "ACTIVE") if threads > 1 else ("PASSIVE",))
         }  # fmt: skip
         answers = [self._answer(process) for process in self._processes.values()]
+        for process in self._processes.values():  # its threads may spin while they wait
+            process.send_signal(signal.SIGSTOP)
         self.version = answers[0]["version"]
 
     @staticmethod
@@ -71,15 +74,18 @@ class Peer:
         results = {}
         for policy, process in self._processes.items():
             assert process.stdin is not None
+            process.send_signal(signal.SIGCONT)
             process.stdin.write("\n")
             process.stdin.flush()
             for order, rates in self._answer(process).items():
                 results[f"{order}, {policy.lower()}"] = rates
+            process.send_signal(signal.SIGSTOP)
         return results
 
     def close(self) -> None:
         """End the processes."""
         for process in self._processes.values():
+            process.send_signal(signal.SIGCONT)
             process.communicate()
 
 

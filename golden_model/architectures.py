@@ -12,7 +12,7 @@ from typing import NamedTuple
 FLOAT_BYTES = 4
 """Bytes of a number in training: float32."""
 
-PART_BYTES = 4 << 20
+PART_BYTES = 8 << 20
 """What the inputs and outputs of all layers may take for the images that go through at once.
 
 Larger parts spend less time in Python, smaller ones find more in cache of what the layer before
