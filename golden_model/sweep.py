@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from golden_model.parameters import ParameterError
+from golden_model.reads import ReadError
 from golden_model.setting_names import flatten, with_values
 from golden_model.training_settings import TrainingError, TrainingSettings
 
@@ -96,7 +97,7 @@ class Sweep:
             raise ComparisonError(f"{path} is not valid TOML: {error}") from error
         try:
             return _sweep(table)
-        except (ComparisonError, TrainingError, ParameterError) as error:
+        except (ComparisonError, ReadError, TrainingError, ParameterError) as error:
             raise ComparisonError(f"{path}: {error}") from error
 
     def with_axes(self, axes: Axes) -> Sweep:
@@ -120,7 +121,7 @@ class Sweep:
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
             return with_values(self.base, values)
-        except (TrainingError, ParameterError) as error:
+        except (ReadError, TrainingError, ParameterError) as error:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""
             raise ComparisonError(f"{error} (in {where}{combination})") from error
