@@ -25,6 +25,7 @@ from golden_model import (
     comparison_report,
     datasets,
     estimate,
+    parallel,
     scheduling,
     setting_names,
     training,
@@ -448,11 +449,17 @@ def train(
         Path | None, typer.Option(help="File that takes the state after every epoch.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")] = False,
+    threads: Annotated[
+        int, typer.Option(help="Threads; the results are the same bits for any number.")
+    ] = 1,
     json: Annotated[
         Path | None, typer.Option(help="File that takes the results after every epoch.")
     ] = None,
 ) -> None:
     """Train a network with the accelerator's arithmetic, or without it for comparison."""
+    if threads < 1:
+        raise TrainingError(f"--threads {threads} must be at least 1")
+    parallel.set_threads(threads)
     parameters = chosen_parameters(preset, config, settings)
     if device is not None and array != "pulsed":
         raise DeviceError(f"--device {device} goes with --array pulsed: give both")

@@ -15,6 +15,7 @@ from golden_model.arrays import CELLS, IDEAL, Device
 from golden_model.device_presets import PRESETS
 from golden_model.devices import LAWS, DeviceError
 from golden_model.parameters import ParameterError
+from golden_model.reads import ReadError
 from golden_model.setting_names import flatten, with_values
 from golden_model.training_settings import TrainingError, TrainingSettings
 
@@ -113,7 +114,7 @@ class Sweep:
             raise ComparisonError(f"{path} is not valid TOML: {error}") from error
         try:
             return _sweep(table)
-        except (ComparisonError, DeviceError, TrainingError, ParameterError) as error:
+        except (ComparisonError, DeviceError, ReadError, TrainingError, ParameterError) as error:
             raise ComparisonError(f"{path}: {error}") from error
 
     def with_axes(self, axes: Axes) -> Sweep:
@@ -137,7 +138,7 @@ class Sweep:
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
             return with_values(self.base, values)
-        except (DeviceError, TrainingError, ParameterError) as error:
+        except (DeviceError, ReadError, TrainingError, ParameterError) as error:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""
             raise ComparisonError(f"{error} (in {where}{combination})") from error

@@ -94,6 +94,8 @@ def test_options_reach_the_settings_and_the_sweep_files_groups(run, results, tmp
         (["--array", "pulsed", "--arithmetic", "float"], "array = pulsed goes with"),
         (["--encoding", "morse"], "encoding 'morse' is unknown; One of: scrambled, stochastic"),
         (["--rank", "two"], "rank = 'two' must be an integer"),
+        (["--vary", "reads.adc_bits=8,1"], "from 2 to 24 (in reads.adc_bits = 1, seed = 0)"),
+        (["--energy", "none.toml"], "cannot read none.toml"),
         (["--vary", "speed=1"], "unknown setting 'speed'"),
         (["--vary", "rank"], "--vary 'rank' must have the form NAME=VALUE,..."),
         (["--seeds", "2-1"], "seeds = '2-1' must be numbers"),
