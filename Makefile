@@ -4,15 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-EXTRAS := simulation,data,cluster,report,speed,development
+EXTRAS := simulation,data,cluster,report,speed,formal,development
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test nightly lint format bench clean
+.PHONY: help demo test nightly formal lint format bench clean
 
 help:
 	@echo "make demo    train the CNN, generate the RTL, co-simulate it; writes results/demo.html"
 	@echo "make test    lint, types and all tests"
 	@echo "make nightly the tests that take longer than make test may"
+	@echo "make formal  all proofs, and that each fails on broken designs"
 	@echo "make lint    lint and types only"
 	@echo "make format  format the code"
 	@echo "make bench   the benchmarks; results in benchmarks/results/"
@@ -45,6 +46,9 @@ test: lint
 
 nightly: $(READY)
 	$(BIN)/pytest -n 2 --dist loadgroup -m nightly
+
+formal: $(READY)
+	$(BIN)/pytest -n 2 -m "nightly or not nightly" tests/formal
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
@@ -33,6 +33,7 @@ from golden_model.architectures import NETWORKS, NetworkError
 from golden_model.arrays import IDEAL, RANK_SEQUENTIAL, UPDATES, Device
 from golden_model.comparison_results import with_energy
 from golden_model.datasets import DatasetError
+from golden_model.device_presets import PRESETS as DEVICE_PRESETS
 from golden_model.devices import LAWS, DeviceError, Variation
 from golden_model.energy import EnergyError, EnergyTable
 from golden_model.files import why_unwritable, write_json
@@ -374,25 +375,49 @@ def train(
         ),
     ] = Reads.mode,
     read_set: ReadSetOption = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PRESET",
+            help=f"A published device (pulsed). {_choices(tuple(DEVICE_PRESETS))} "
+            "The options below change single settings of it.",
+        ),
+    ] = None,
     device_states: Annotated[
-        int, typer.Option(help="Conductance states of a device (pulsed).")
-    ] = Device.states,
+        int | None, typer.Option(help=f"States of a device, {Device.states} unless given (pulsed).")
+    ] = None,
     weight_range: Annotated[
-        float,
-        typer.Option(help="Largest weight, in deviations of the initial weights (pulsed)."),
-    ] = Device.weight_range,
+        float | None,
+        typer.Option(
+            help="Largest weight, in deviations of the initial weights, "
+            f"{Device.weight_range:g} unless given (pulsed)."
+        ),
+    ] = None,
     device_law: Annotated[
-        str, typer.Option(help=f"How a pulse moves a device (pulsed). {_choices((IDEAL, *LAWS))}")
-    ] = IDEAL,
+        str | None,
+        typer.Option(
+            help=f"How a pulse moves a device, {IDEAL} unless given (pulsed). "
+            f"{_choices((IDEAL, *LAWS))}"
+        ),
+    ] = None,
     device_asymmetry: Annotated[
-        float, typer.Option(help="(up - down) / (up + down) of a device's steps (not ideal).")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="(up - down) / (up + down) of a device's steps (not ideal)."),
+    ] = None,
     device_variation: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=VALUE",
             help="What differs among devices and pulses (not ideal): "
             f"{', '.join(field.name for field in fields(Variation))}; repeatable.",
+        ),
+    ] = None,
+    device_set: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Any setting of the device by dotted name, such as cell=pair, rounding=nearest, "
+            "linear.slope_up=0.2, drift.exponent=0.05 or refresh.period=10; repeatable.",
         ),
     ] = None,
     stochastic: Annotated[
@@ -429,6 +454,15 @@ def train(
 ) -> None:
     """Train a network with the accelerator's arithmetic, or without it for comparison."""
     parameters = chosen_parameters(preset, config, settings)
+    if device is not None and array != "pulsed":
+        raise DeviceError(f"--device {device} goes with --array pulsed: give both")
+    given = {
+        "states": device_states,
+        "weight_range": weight_range,
+        "scrambled": False if stochastic else None,
+        "law": device_law,
+        "asymmetry": device_asymmetry,
+    }
     run = TrainingSettings(
         dataset=dataset,
         network=network,
@@ -442,14 +476,7 @@ def train(
         update=update,
         reads=_reads(reads, read_set or []),
         parameters=parameters if width is None else with_width(parameters, width),
-        device=Device(
-            states=device_states,
-            weight_range=weight_range,
-            scrambled=not stochastic,
-            law=device_law,
-            asymmetry=device_asymmetry,
-            variation=_variation(device_variation or []),
-        ),
+        device=_device(device, given, device_variation or [], device_set or []),
         epochs=epochs,
         batch=batch,
         learning_rate=learning_rate,
@@ -601,20 +628,33 @@ def _energy_table(path: Path | None) -> EnergyTable:
     return EnergyTable() if path is None else EnergyTable.from_toml(path)
 
 
-def _variation(texts: Iterable[str]) -> Variation:
+def _device(
+    preset: str | None, given: Mapping[str, object], variation: Iterable[str], texts: Iterable[str]
+) -> Device:
+    """The device of `preset`, or the default one, with `given` values that are not None.
+
+    The NAME=VALUE texts of `variation` and of any settings, `texts`, take precedence.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
     names = [field.name for field in fields(Variation)]
-    values = {}
-    for text in texts:
+    for text in variation:
         name, _, number = text.partition("=")
         try:
-            values[name.strip()] = float(number)
+            values[f"variation.{name.strip()}"] = float(number)
         except ValueError:
             name = ""
         if name.strip() not in names:
             raise DeviceError(
                 f"--device-variation {text!r} must be NAME=NUMBER with one of: {', '.join(names)}"
             )
-    return Variation(**values)
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise DeviceError(f"--device-set {text!r} must have the form NAME=VALUE")
+        values[name.strip()] = setting_names.parse(f"device.{name.strip()}", value)
+    base = TrainingSettings(device=Device() if preset is None else Device.preset(preset))
+    named = {f"device.{name}": value for name, value in values.items()}
+    return setting_names.with_values(base, named).device
 
 
 def _ranks(text: str) -> tuple[int, ...]:
@@ -682,6 +722,10 @@ def compare(
     encoding: Annotated[
         str | None, _values_option(f"Pulses (pulsed). {_choices(tuple(ENCODINGS))}")
     ] = None,
+    device: Annotated[
+        str | None,
+        _values_option(f"Published devices (pulsed). {_choices(tuple(DEVICE_PRESETS))}"),
+    ] = None,
     device_states: Annotated[
         str | None, _values_option("Conductance states of a device (pulsed).")
     ] = None,
@@ -725,7 +769,8 @@ def compare(
     given = {
         "dataset": dataset, "network": network, "optimizer": optimizer, "rank": rank,
         "parameters.width": width, "block": block, "arithmetic": arithmetic, "array": array,
-        "device.states": device_states, "learning_rate": learning_rate, "batch": batch,
+        "device": device, "device.states": device_states, "learning_rate": learning_rate,
+        "batch": batch,
         "epochs": None if epochs is None else str(epochs),
         "train_limit": None if train_limit is None else str(train_limit),
     }  # fmt: skip

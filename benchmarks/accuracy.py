@@ -1,85 +1,87 @@
-"""Test accuracy of the CNN for each optimiser, rank, arithmetic and width, over several seeds.
+"""The accuracies of `benchmarks/sweeps/accuracy.toml` as a Markdown table: optimisers by ranks.
 
-    python benchmarks/accuracy.py [--seeds 0 1 2 3 4] [--epochs 1] [--dataset NAME] [--json FILE]
+    eigenbar compare benchmarks/sweeps/accuracy.toml --out results/accuracy
+    python benchmarks/accuracy.py results/accuracy/runs.jsonl
 
-Prints a Markdown table of the accuracies after the last epoch. Every result goes to the JSON file
-as it comes, and runs that are in it already are not repeated: an interrupted benchmark goes on
-where it was.
+A cell has the mean test accuracy in percent over the method's seeds, at its best learning rate;
+the least and the largest if there are several; and how far the mean is from MBGD's over the same
+seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command line has it
-
-from golden_model import datasets, training
-from golden_model.files import write_json
-from golden_model.parameters import Parameters
-from golden_model.training_settings import TrainingSettings, with_width
+from golden_model.comparison_results import Method, methods
+from golden_model.run_log import read_lines
 
 
-def kinds(dataset: str, epochs: int, seed: int) -> dict[str, TrainingSettings]:
-    """The runs to compare, by name."""
+def row(method: Method) -> str:
+    """The name of the row in which `method` stands: all that sets it apart but its rank."""
+    settings = method.settings
+    name = settings["optimizer"]
+    if "arithmetic" in settings:
+        width = settings.get("parameters.width")
+        name += f", fixed {width} bits" if settings["arithmetic"] == "fixed" else ", float"
+    if settings.get("momentum") is not None:
+        name += f", momentum {settings['momentum']}"
+    return name
 
-    def settings(optimizer: str, arithmetic: str = "float", rank: int = 4, width: int = 16,
-                 array: str = "ideal") -> TrainingSettings:  # fmt: skip
-        return TrainingSettings(
-            dataset=dataset,
-            optimizer=optimizer,
-            arithmetic=arithmetic,
-            rank=rank,
-            array=array,
-            epochs=epochs,
-            seed=seed,
-            parameters=with_width(Parameters(), width),
-        )
 
+def column(method: Method) -> str:
+    """The column of `method`: its rank, or the ranks of the layers."""
+    ranks = method.settings.get("layer_ranks")
+    return ", ".join(map(str, ranks)) if ranks else str(method.settings.get("rank", "-"))
+
+
+def by_seed(method: Method) -> dict[int, float]:
+    """Test accuracy in percent of each seed."""
+    return {line["settings"]["seed"]: 100 * line["test_accuracy"] for line in method.runs}
+
+
+def cell(method: Method, reference: dict[int, float]) -> dict[str, Any]:
+    """What the table says of `method` beside the accuracies of MBGD, `reference`."""
+    accuracies = by_seed(method)
     return {
-        "MBGD, float": settings("mbgd"),
-        "SBPCA rank 4, float": settings("sbpca"),
-        "SBPCA rank 4, fixed 16 bits": settings("sbpca", "fixed"),
-        "SBPCA rank 8, float": settings("sbpca", rank=8),
-        "SBPCA rank 8, fixed 16 bits": settings("sbpca", "fixed", 8),
-        "SBPCA rank 8, fixed 8 bits": settings("sbpca", "fixed", 8, 8),
-        "SBPCA rank 8, fixed 16 bits, pulsed": settings("sbpca", "fixed", 8, array="pulsed"),
+        "method": row(method),
+        "rank": column(method),
+        "learning_rate": method.best,
+        "accuracies": accuracies,
+        "mean": statistics.fmean(accuracies.values()),
+        "difference": statistics.fmean(accuracies[s] - reference[s] for s in accuracies),
     }
 
 
+def text(cell: dict[str, Any]) -> str:
+    """The cell in words."""
+    values = list(cell["accuracies"].values())
+    spread = f" [{min(values):.2f}, {max(values):.2f}]" if len(values) > 1 else ""
+    difference = f" ({cell['difference']:+.2f})" if cell["method"] != "mbgd" else ""
+    return f"{cell['mean']:.2f}{spread}{difference}"
+
+
 def main() -> None:
-    """Train, print a table, and write JSON if asked."""
-    parser = argparse.ArgumentParser(description="Accuracy; see the module's docstring.")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--dataset", default="fashion-mnist")
-    parser.add_argument("--data-folder", type=Path, help="folder of the data set's files")
-    parser.add_argument("--json", type=Path, help="file that takes the results")
+    """Print the table, and write its data as JSON if asked."""
+    parser = argparse.ArgumentParser(description="Accuracy table; see the module's docstring.")
+    parser.add_argument("runs", type=Path, nargs="?", default=Path("results/accuracy/runs.jsonl"))
+    parser.add_argument("--json", type=Path, help="file that takes the table's data")
     options = parser.parse_args()
-    dataset = datasets.load(options.dataset, options.data_folder)
-    done: dict[str, float] = {}
-    if options.json and options.json.exists():
-        done = json.loads(options.json.read_text())
-    names = list(kinds(options.dataset, options.epochs, 0))
-    for seed in options.seeds:
-        for name, settings in kinds(options.dataset, options.epochs, seed).items():
-            key = f"{options.dataset}, {options.epochs} epochs, seed {seed}: {name}"
-            if key not in done:
-                done[key] = training.train(settings, dataset)["test_accuracy"]
-                if options.json:
-                    write_json(options.json, done)
-    print("| run | " + " | ".join(f"seed {seed}" for seed in options.seeds) + " | mean |")
-    print("|---|" + "---|" * (len(options.seeds) + 1))
-    for name in names:
-        row = [
-            100 * done[f"{options.dataset}, {options.epochs} epochs, seed {seed}: {name}"]
-            for seed in options.seeds
-        ]
-        print(f"| {name} | {' | '.join(f'{value:.2f}' for value in row)} | "
-              f"{statistics.mean(row):.2f} |")  # fmt: skip
+    found = [method for method in methods(read_lines(options.runs)) if method.runs]
+    reference = by_seed(next(method for method in found if method.settings["optimizer"] == "mbgd"))
+    cells = [cell(method, reference) for method in found]
+    columns = list(dict.fromkeys(cell["rank"] for cell in cells))
+    columns.sort(key=lambda rank: (not rank.isdigit(), int(rank) if rank.isdigit() else 0))
+    print("| optimiser \\ rank | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    for name in dict.fromkeys(cell["method"] for cell in cells):
+        texts = {cell["rank"]: text(cell) for cell in cells if cell["method"] == name}
+        print(f"| {name} | {' | '.join(texts.get(rank, '') for rank in columns)} |")
+    if options.json:
+        options.json.write_text(json.dumps(cells, indent=1) + "\n")
 
 
 if __name__ == "__main__":

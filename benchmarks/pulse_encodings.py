@@ -12,7 +12,8 @@ seed. Counted are
 The root mean square is that of all errors. The bias is their mean; all pairs of an update share its
 random bits, so the standard error is that of the updates' own means. Single pairs may be biased
 where their mean is not: the root mean square of every pair's mean error, in standard errors of its
-own, is 1 where no pair is. Pairs that chance leaves alone, such as duties of 1, must be exact.
+own, is 1 where no pair is. Pairs whose count was the same in all updates have no standard error; the
+largest mean error of these is reported by itself.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def measure(encoding: str, kind: str, slots: int, updates: int) -> dict[str, Any
     errors = counts - slots * np.outer(rows / full, columns / full)
     bias = errors.mean(axis=0, dtype=np.float64)
     scatter = errors.std(axis=0, dtype=np.float64, ddof=1) / np.sqrt(updates)
-    random = scatter > 0  # a duty of 0 or 1 may leave nothing to chance
+    random = scatter > 0  # duties of 0 and 1 leave nothing to chance, tiny ones may not fire
     z = bias[random] / scatter[random]
     return {
         "encoding": encoding, "duties": kind, "slots": slots, "updates": updates,
@@ -89,7 +90,7 @@ def measure(encoding: str, kind: str, slots: int, updates: int) -> dict[str, Any
         "bias_standard_error": float(
             errors.mean(axis=(1, 2), dtype=np.float64).std(ddof=1) / np.sqrt(updates)
         ),
-        "largest_certain_bias": float(np.abs(bias[~random]).max(initial=0.0)),
+        "largest_bias_without_scatter": float(np.abs(bias[~random]).max(initial=0.0)),
         "bias_rms_in_standard_errors": float(np.sqrt(np.mean(z**2))),
     }  # fmt: skip
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 FLOAT_BYTES = 4
 """Bytes of a number in training: float32."""
 
-PART_BYTES = 4 << 20
+PART_BYTES = 8 << 20
 """What the inputs and outputs of all layers may take for the images that go through at once.
 
-About what a processor's core has of cache, so that a layer finds there what the last one left.
+Larger parts spend less time in Python, smaller ones find more in cache what the layer before left:
+docs/performance.md has what was measured.
 """
 
 UNFOLD_BYTES = 1 << 20

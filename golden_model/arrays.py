@@ -11,8 +11,22 @@ from typing import Protocol
 import numpy as np
 
 from golden_model import scalar
-from golden_model.crossbar import Crossbar, update_rate
-from golden_model.devices import LAWS, DeviceError, Population, Variation
+from golden_model.crossbar import Crossbar, Writes, update_rate
+from golden_model.device_array import DeviceArray
+from golden_model.device_presets import PRESETS
+from golden_model.devices import (
+    LAWS,
+    ROUNDINGS,
+    ConstantStep,
+    DeviceError,
+    ExponentialStep,
+    Law,
+    LinearStep,
+    Population,
+    Variation,
+    symmetry_point,
+)
+from golden_model.drift import Drift
 from golden_model.layer_reads import LayerReads
 from golden_model.layers import WeightLayer
 from golden_model.optimizers import WordFactors
@@ -20,6 +34,7 @@ from golden_model.parameters import Parameters
 from golden_model.rank_sum import device_steps
 from golden_model.reads import Reads
 from golden_model.sbpca import Array, Factors
+from golden_model.weight_cells import PairedCells, ReferencedCells, Refresh, WeightCells
 
 
 @dataclass
@@ -33,7 +48,7 @@ class UpdateCounters:
     coincidences: int = 0
     """Coincidences of a row pulse and a column pulse."""
     bounded: int = 0
-    """Coincidences without effect, because the device was at its bound."""
+    """Pulses of a device without effect, mostly because it was at its bound."""
     cell_writes: int = 0
     """Cells stepped by themselves (rank-sum), each once an update."""
 
@@ -51,6 +66,11 @@ class WeightArray(Protocol):
 
     def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
         """Change the layer's weights by about -`rate` * `gradient`; `seed` draws what is random."""
+        ...
+
+    @property
+    def writes(self) -> Writes:
+        """How often the devices have been written since the training began."""
         ...
 
     def state(self) -> dict[str, Array]:
@@ -78,6 +98,11 @@ class IdealArray:
         self._layer.weights -= change.astype(self._layer.weights.dtype, copy=False)
         return UpdateCounters()
 
+    @property
+    def writes(self) -> Writes:
+        """See `WeightArray`: there are no devices."""
+        return Writes(0, 0, 0)
+
     def state(self) -> dict[str, Array]:
         """See `WeightArray`."""
         return {"weights": self._layer.weights.copy()}
@@ -95,17 +120,24 @@ or cell by cell with the change summed outside (`golden_model.rank_sum`)."""
 IDEAL = "ideal"
 """The law of devices that count their pulses exactly, as the co-simulated crossbar's do."""
 
+CELLS = ("single", "pair", "one-sided-pair")
+"""What a weight is: a device against a reference, or a pair whose devices are pulsed up and down,
+or up only."""
+
+REFERENCES = ("middle", "symmetry")
+"""What a single device is compared with: the middle of the range, or its own symmetry point."""
+
 
 @dataclass(frozen=True)
 class Device:
     """The devices of a pulsed array.
 
-    Raises `DeviceError` for an unknown law, an asymmetry outside -1 to 1, and a least number of
+    Raises `DeviceError` for an unknown word, an asymmetry outside -1 to 1, and a least number of
     slots that is no power of two.
     """
 
     states: int = 1024
-    """Conductance states of a device."""
+    """Conductance states of a device: its range is `states` - 1 nominal steps."""
     weight_range: float = 6.0
     """Largest weight, in standard deviations of the layer's initial weights."""
     scrambled: bool = True
@@ -118,13 +150,35 @@ class Device:
     """(up - down) / (up + down) of the steps in the middle of the range (not ideal)."""
     variation: Variation = field(default_factory=Variation)
     """What differs from device to device and pulse to pulse (not ideal)."""
+    linear: LinearStep = field(default_factory=LinearStep)
+    """Slopes of the law `linear-step`."""
+    exponential: ExponentialStep = field(default_factory=ExponentialStep)
+    """Constants of the law `exponential-step`."""
+    rounding: str = "none"
+    """Whether a train of pulses ends at one of the states, and how: see `devices.ROUNDINGS` (not
+    ideal)."""
+    drift: Drift = field(default_factory=Drift)
+    """How conductances change between writes (not ideal)."""
+    cell: str = "single"
+    """What a weight is: one of `CELLS`."""
+    reference: str = "middle"
+    """What a single device is compared with: one of `REFERENCES` (not ideal)."""
+    refresh: Refresh = field(default_factory=Refresh)
+    """When pairs are reset and written anew (pairs)."""
 
     def __post_init__(self) -> None:
-        laws = (IDEAL, *LAWS)
-        if self.law not in laws:
-            raise DeviceError(
-                f"device law = {self.law!r} is unknown; choose from {', '.join(laws)}"
-            )
+        choices = {
+            "law": (IDEAL, *LAWS),
+            "rounding": ROUNDINGS,
+            "cell": CELLS,
+            "reference": REFERENCES,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise DeviceError(
+                    f"device {name} = {getattr(self, name)!r} is unknown; "
+                    f"choose from {', '.join(allowed)}"
+                )
         if not (
             isinstance(self.min_slots, int)
             and self.min_slots > 0
@@ -134,11 +188,67 @@ class Device:
         if not -1 < self.asymmetry < 1:
             raise DeviceError(f"device asymmetry = {self.asymmetry} must be between -1 and 1")
 
-    def population(self, shape: tuple[int, ...], seed: int) -> Population:
-        """Devices for an array of `shape`; not for the ideal law."""
-        return Population.draw(
-            LAWS[self.law], self.variation, self.asymmetry, self.states, shape, seed
+    @classmethod
+    def preset(cls, name: str) -> Device:
+        """The device of preset `name` (`device_presets`); raises `DeviceError` if there is none."""
+        if name not in PRESETS:
+            raise DeviceError(
+                f"unknown device preset {name!r}; choose one of: {', '.join(PRESETS)}"
+            )
+        return cls(**PRESETS[name].settings)
+
+    @property
+    def update_law(self) -> Law:
+        """The law with its parameters. Ideal devices, where they are not single, are constant."""
+        laws: dict[str, Law] = {
+            **LAWS,
+            IDEAL: ConstantStep(),
+            "linear-step": self.linear,
+            "exponential-step": self.exponential,
+        }
+        return laws[self.law]
+
+    def cells(self, shape: tuple[int, ...], seed: int) -> WeightCells:
+        """Cells for the weights of an array of `shape`, of devices that `seed` draws."""
+        top = self.states - 1
+        if self.cell == "single":
+            population = self._population(shape, seed)
+            if self.reference == "middle":
+                return ReferencedCells(self._array(population, self.states // 2, shape, seed), top)
+            point = symmetry_point(population.law, population.cells, shape)
+            return ReferencedCells(self._array(population, point, shape, seed), top, point)
+        one_sided = self.cell == "one-sided-pair"
+        start = 0 if one_sided else self.states // 2
+        # Two arrays of one seed: numbers beyond those that a layer's array may have as its seed.
+        plus, minus = (
+            self._array(self._population(shape, part), start, shape, part)
+            for part in (seed, seed + _SECOND)
         )
+        return PairedCells(plus, minus, top, self.refresh, one_sided=one_sided)
+
+    def _population(self, shape: tuple[int, ...], seed: int) -> Population:
+        ideal = self.law == IDEAL
+        return Population.draw(
+            self.update_law,
+            Variation() if ideal else self.variation,
+            0.0 if ideal else self.asymmetry,
+            self.states,
+            shape,
+            seed,
+            "none" if ideal else self.rounding,
+        )
+
+    def _array(
+        self, population: Population, start: float | Array, shape: tuple[int, ...], seed: int
+    ) -> DeviceArray:
+        if self.law == IDEAL:
+            return DeviceArray(population, Drift(), start, shape, seed)
+        write = self.variation.write * (self.states - 1)
+        return DeviceArray(population, self.drift, start, shape, seed, write)
+
+
+_SECOND = 1 << 32
+"""Added to a seed for the second device of a pair."""
 
 
 class PulsedArray:
@@ -173,9 +283,10 @@ class PulsedArray:
         self._min_slots = device.min_slots
         self._update = update
         weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
-        devices = None if device.law == IDEAL else partial(device.population, seed=seed)
-        self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, devices)
-        self._crossbar.program(layer.weights)
+        exact = device.law == IDEAL and device.cell == "single"
+        cells = None if exact else partial(device.cells, seed=seed)
+        self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, cells)
+        self._crossbar.program(layer.weights, seed)
         if reads is not None and reads.mode == "analog":
             largest = self._crossbar.largest_cell
             layer.reads = LayerReads(reads, parameters, largest, read_seed)
@@ -220,16 +331,21 @@ class PulsedArray:
             cell_writes=int(np.count_nonzero(steps)),
         )
 
+    @property
+    def writes(self) -> Writes:
+        """See `WeightArray`."""
+        return self._crossbar.writes
+
     def state(self) -> dict[str, Array]:
         """See `WeightArray`."""
-        return dict(self._crossbar.state())
+        return self._crossbar.state()
 
     def restore(self, arrays: dict[str, Array]) -> None:
         """See `WeightArray`."""
-        self._crossbar.restore({"conductance": np.asarray(arrays["conductance"], np.float32)})
+        self._crossbar.restore(arrays)
         self._read()
 
     def _read(self) -> None:
-        self._layer.weights[:] = self._crossbar.weights
+        self._crossbar.read(self._layer.weights)
         if self._layer.reads is not None:
             self._layer.reads.load(*self._crossbar.signed_cells)

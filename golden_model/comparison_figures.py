@@ -32,6 +32,8 @@ NAMES = {
     "reads.repeated_forward": "forward reads repeated",
     "reads.repeated_transposed": "transposed reads repeated",
     "bounded": "steps lost at bounds",
+    "writes_worst": "writes of the worst device",
+    "writes_mean": "writes of a device, mean",
     "clips": "duties clipped",
     "saturations": "words saturated",
 }

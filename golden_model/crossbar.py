@@ -5,26 +5,31 @@ coincidence of a row pulse and a column pulse moves it one step, up if the two h
 polarity and down if not; at its bounds it stays. The rows of the array are a layer's n inputs, the
 columns its m outputs. The weight of state g is `weight_range` (2 g / (states - 1) - 1). Other
 devices move as their laws say (`golden_model.devices`), their conductances being real numbers of
-steps.
+steps, and a weight may be two of them (`golden_model.weight_cells`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from golden_model import scalar
-from golden_model.devices import Population
 from golden_model.formats import Words
+from golden_model.parallel import parts
 from golden_model.parameters import Parameters
-from golden_model.pulses import Steps, UpdatePulses
+from golden_model.pulses import CHUNK_CELLS, UpdatePulses
+from golden_model.weight_cells import Arrays, IdealCells, WeightCells
 
 MAX_STATES = 1 << 23
 """Most states of a device: conductances and steps are exact in float32."""
+
+_PROGRAMMING, _REFRESH, _RANKS = 16, 17, 18
+"""Which of a seed's streams draws what: programming, refresh, and from there on each rank. The
+streams below are those of what the devices are like (`device_array`)."""
 
 
 class CrossbarTile:
@@ -73,7 +78,20 @@ class UpdateReport:
     coincidences: int
     """Coincidences of a row pulse and a column pulse."""
     bounded: int
-    """Coincidences without effect, because the device was at its bound."""
+    """Pulses of a device without effect, mostly because it was at its bound."""
+
+
+@dataclass(frozen=True)
+class Writes:
+    """How often the devices of the weights have been written since they were programmed: by pulses
+    and by refreshes."""
+
+    worst: int
+    """Writes of the device with the most of them."""
+    total: int
+    """Writes of all devices together."""
+    devices: int
+    """Devices of all weights."""
 
 
 def update_rate(learning_rate: float, exponent: int, weighed: float, device_step: float) -> float:
@@ -96,11 +114,11 @@ class Crossbar:
         n: int,
         weight_range: float,
         states: int,
-        devices: Callable[[tuple[int, ...]], Population] | None = None,
+        cells: Callable[[tuple[int, ...]], WeightCells] | None = None,
     ) -> None:
         """Devices of `states` states for weights from -`weight_range` to `weight_range`.
 
-        They are ideal, or what `devices` draws for the shape of all tiles. All start in the middle
+        They are ideal, or what `cells` makes for the shape of all tiles. All start in the middle
         (of an even number of states, the upper of the two). Raises ValueError for sizes, a range or
         states that make no array.
         """
@@ -116,85 +134,117 @@ class Crossbar:
         self._weight_range = weight_range
         self._tile_rows = -(-n // parameters.tile_rows)
         self._tile_columns = -(-m // parameters.tile_columns)
-        self._conductance = np.full(
-            (self._tile_rows * self._tile_columns, parameters.tile_rows, parameters.tile_columns),
-            states // 2,
-            dtype=np.float32,
-        )
-        self._devices = None if devices is None else devices(self._conductance.shape)
+        shape = (self._tile_rows * self._tile_columns, *self._tile_shape)
+        self._cells: WeightCells = IdealCells(states, shape) if cells is None else cells(shape)
 
     @property
     def device_step(self) -> float:
-        """Change of a weight by one step of its device."""
-        return 2 * self._weight_range / (self._states - 1)
+        """Change of a weight by a step of its device, or of each of its devices."""
+        return self._cells.step * self._reading
+
+    @property
+    def _reading(self) -> float:
+        """Change of a weight by one reading of its cell."""
+        return 2 * self._weight_range / self._cells.readings
 
     @property
     def weights(self) -> NDArray[np.float64]:
         """The weights, m x n."""
-        return self._cells().astype(np.float64) * self.device_step - self._weight_range
+        weights = np.empty(self._shape)
+        self.read(weights)
+        return weights
+
+    @property
+    def writes(self) -> Writes:
+        """How often the devices have been written."""
+        counts = self._cells.writes
+        return Writes(
+            max(int(count.max()) for count in counts),
+            sum(int(count.sum(dtype=np.int64)) for count in counts),
+            self._shape[0] * self._shape[1] * len(counts),
+        )
+
+    def read(self, weights: NDArray[np.floating]) -> None:
+        """Put the weights, rounded to its type, into the array `weights` (m x n)."""
+        lowest = 0.0 if self._cells.centred else self._weight_range
+        for tiles, inputs in self._strips():
+            readings = self._cells.read(tiles).transpose(0, 2, 1)
+            strip = readings.reshape(-1, readings.shape[2]).astype(np.float64)
+            strip *= self._reading
+            strip -= lowest
+            weights[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
 
     @property
     def signed_cells(self) -> tuple[NDArray[np.float32], float]:
-        """What a read senses: each device against the reference in the middle of the range, m x n,
-        in half steps, and the weight that a half step stands for.
+        """What a read senses: each cell against its reference, m x n, and what weight a unit is.
 
-        From -`largest_cell` to `largest_cell`, and whole numbers, for ideal devices.
+        A unit is a step of a pair or against a device's own reference, and half a step against the
+        middle of the range. From -`largest_cell` to `largest_cell`, and whole numbers, for ideal
+        devices.
         """
-        return 2 * self._cells() - self.largest_cell, self.device_step / 2
+        cells = np.empty(self._shape, np.float32)
+        for tiles, inputs in self._strips():
+            readings = self._cells.read(tiles).transpose(0, 2, 1)
+            strip = readings.reshape(-1, readings.shape[2])
+            cells[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
+        if self._cells.centred:
+            return cells, self._reading
+        cells *= 2
+        cells -= self.largest_cell
+        return cells, self._reading / 2
 
     @property
     def largest_cell(self) -> int:
-        """Largest difference of an ideal device to its reference, in half steps."""
+        """Largest difference of an ideal device to its reference, in units of `signed_cells`."""
         return self._states - 1
 
-    def _cells(self) -> NDArray[np.float32]:
-        """The conductances of the devices in use, m x n."""
-        m, n = self._shape
-        tiles = self._conductance.reshape(self._tile_rows, self._tile_columns, *self._tile_shape)
-        cells = tiles.transpose(1, 3, 0, 2).reshape(
-            self._tile_columns * self._tile_shape[1], self._tile_rows * self._tile_shape[0]
-        )
-        return cells[:m, :n]
+    def _strips(self) -> Iterator[tuple[slice, slice]]:
+        """The tiles of each tile row, with the inputs whose weights they hold."""
+        n, rows = self._shape[1], self._tile_shape[0]
+        for row in range(self._tile_rows):
+            tiles = slice(row * self._tile_columns, (row + 1) * self._tile_columns)
+            yield tiles, slice(row * rows, min((row + 1) * rows, n))
 
     @property
     def _tile_shape(self) -> tuple[int, int]:
         return self._parameters.tile_rows, self._parameters.tile_columns
 
-    def program(self, weights: ArrayLike) -> None:
+    def program(self, weights: ArrayLike, seed: int = 0) -> None:
         """Set the devices to the states nearest to `weights` (m x n), or to their bounds.
 
-        Devices that are stuck stay where they are.
+        Devices that are stuck stay where they are, and so do those of no weight. `seed` draws what
+        write noise leaves over.
 
         Raises ValueError for another shape.
         """
         weights = np.asarray(weights, dtype=np.float64)
         if weights.shape != self._shape:
             raise ValueError(f"weights of shape {weights.shape} for a crossbar of {self._shape}")
-        steps = np.rint((weights + self._weight_range) / self.device_step)
-        self._conductance[:] = self._tiled(
-            np.clip(steps, 0, self._states - 1).astype(np.float32), self._states // 2
-        )
-        if self._devices is not None:
-            self._conductance[:] = self._devices.programmed(self._conductance)
+        random = np.random.default_rng([seed, _PROGRAMMING])
+        lowest = 0.0 if self._cells.centred else self._weight_range
+        idle = 0 if self._cells.centred else self._states // 2
+        limit = self._cells.readings
+        for tiles, inputs in self._strips():
+            readings = np.rint((weights[:, inputs] + lowest) / self._reading)
+            strip = self._strip(np.clip(readings, -limit, limit), idle)
+            self._cells.program(tiles, strip, random)
 
-    def _tiled(self, cells: NDArray[np.float32], rest: int) -> NDArray[np.float32]:
-        """`cells` (m x n) in the shape of the conductances, `rest` where no weight is."""
-        m, n = self._shape
-        whole = np.full(
-            (self._tile_columns * self._tile_shape[1], self._tile_rows * self._tile_shape[0]),
-            rest,
-            dtype=np.float32,
-        )
-        whole[:m, :n] = cells
-        tiles = whole.reshape(
-            self._tile_columns, self._tile_shape[1], self._tile_rows, self._tile_shape[0]
-        )
-        return tiles.transpose(2, 0, 3, 1).reshape(self._conductance.shape)
+    def _strip(self, values: NDArray[np.floating], idle: float) -> NDArray[np.float32]:
+        """`values` (m x inputs of a tile row) in the shape of its tiles, `idle` in other cells."""
+        rows, columns = self._tile_shape
+        strip = np.full((self._tile_columns * columns, rows), idle, dtype=np.float32)
+        strip[: self._shape[0], : values.shape[1]] = values
+        return strip.reshape(self._tile_columns, columns, rows).transpose(0, 2, 1)
 
     def tile(self, tile_row: int, tile_column: int) -> CrossbarTile:
-        """The tile that `tile_row` and `tile_column` of the drivers select."""
+        """The tile that `tile_row` and `tile_column` of the drivers select.
+
+        Raises TypeError unless the devices are ideal.
+        """
+        if not isinstance(self._cells, IdealCells):
+            raise TypeError("only ideal devices answer their pulses slot by slot")
         index = tile_row * self._tile_columns + tile_column
-        return CrossbarTile(self._conductance[index], self._states)
+        return CrossbarTile(self._cells.conductance[index], self._states)
 
     def update(
         self,
@@ -213,8 +263,7 @@ class Crossbar:
 
         `x_words` is n x k, `delta_words` m x k, `kappas` k scalars; `slots_min` and `slots_max` are
         logarithms to base 2. With ideal devices the result is to the bit what the pulses of
-        `UpdatePulses.trains`, or
-        of the hardware's pins, do to the tiles slot by slot.
+        `UpdatePulses.trains`, or of the hardware's pins, do to the tiles slot by slot.
         """
         m, n = self._shape
         if len(x_words) != n or len(delta_words) != m:
@@ -232,15 +281,18 @@ class Crossbar:
             scrambled=scrambled,
             seed=seed,
         )
-        slots, clips, driven, coincidences, bounded = [], 0, 0, 0, 0
-        for rank in pulses.ranks():
-            slots.append(rank.slots)
-            if rank.slots == 0:
-                continue
-            clips += rank.clips
-            driven += rank.pulses
-            coincidences += int(np.abs(rank.steps).sum(dtype=np.float64))
-            bounded += self._pulse(rank.steps, np.random.default_rng([seed, len(slots)]))
+        slots = [0] * len(kappas)
+        clips, driven, coincidences, bounded = 0, 0, 0, 0
+        random = np.random.default_rng([seed, _REFRESH])
+        for part in pulses.parts():
+            if part.tiles.start == 0:
+                slots[part.rank] = part.slots
+                clips += part.clips
+                random = np.random.default_rng([seed, _RANKS + part.rank])
+            driven += part.pulses
+            coincidences += part.coincidences
+            bounded += self._cells.pulse(part.tiles, part.steps, random)
+        self._end_update(seed)
         return UpdateReport(slots, clips, driven, coincidences, bounded)
 
     def step(self, steps: NDArray[np.float32], seed: int) -> int:
@@ -249,23 +301,22 @@ class Crossbar:
         `seed` draws the noise of the devices. Returns how many steps moved nothing, because the
         device was at its bound.
         """
-        return self._pulse(self._tiled(steps, 0), np.random.default_rng([seed, 0]))
+        random, bounded = np.random.default_rng([seed, _RANKS]), 0
+        for tiles, inputs in self._strips():
+            part = self._strip(steps[:, inputs], 0)
+            bounded += self._cells.pulse(tiles, part, random)
+        self._end_update(seed)
+        return bounded
 
-    def _pulse(self, steps: Steps, random: np.random.Generator) -> int:
-        """Move the devices by the pulses of a rank; returns how many pulses moved nothing."""
-        if self._devices is None:
-            wanted = self._conductance + steps
-            np.clip(wanted, 0, self._states - 1, out=self._conductance)
-            return int(np.abs(wanted - self._conductance).sum(dtype=np.float64))
-        moved = self._devices.pulsed(self._conductance, steps, random)
-        still = np.abs(steps[moved == self._conductance]).sum(dtype=np.float64)
-        self._conductance[:] = moved
-        return int(still)
+    def _end_update(self, seed: int) -> None:
+        tiles = self._tile_rows * self._tile_columns
+        most = max(1, CHUNK_CELLS // (self._tile_shape[0] * self._tile_shape[1]))
+        self._cells.end_update(parts(tiles, most), np.random.default_rng([seed, _REFRESH]))
 
-    def state(self) -> dict[str, NDArray[np.float32]]:
-        """The conductances as named arrays, for a checkpoint."""
-        return {"conductance": self._conductance.copy()}
+    def state(self) -> Arrays:
+        """What training changes as named arrays, for a checkpoint."""
+        return self._cells.state()
 
-    def restore(self, arrays: dict[str, NDArray[np.float32]]) -> None:
+    def restore(self, arrays: Arrays) -> None:
         """Continue from arrays that `state` returned."""
-        self._conductance[:] = arrays["conductance"]
+        self._cells.restore(arrays)

@@ -43,6 +43,9 @@ MASK_ROUNDS = 4
 _CHUNK = 1 << 22
 """Pulses held at once when counting, a bound on memory."""
 
+CHUNK_CELLS = 1 << 18
+"""Most cells whose steps are counted at once, a bound on memory; at least one tile's."""
+
 
 def slots_log2(parameters: Parameters, kappa: float, minimum: int, maximum: int) -> int:
     """Base-2 logarithm of the slots of a phase for scalar `kappa` > 0.
@@ -188,16 +191,22 @@ class TilePulses:
 
 @dataclass(frozen=True)
 class RankSteps:
-    """What the pulses of one rank do to all tiles."""
+    """What the pulses of one rank do to tiles, all of them or some."""
 
+    rank: int
+    """Which rank."""
     slots: int
     """Slots of a phase; 0 for a rank whose kappa is zero, which takes no pulses."""
     clips: int
-    """Column duties that clipped."""
+    """Column duties that clipped, in all tiles."""
     pulses: int
-    """Pulses on lines, in all tiles."""
+    """Pulses on lines, in these tiles."""
+    coincidences: int
+    """Coincidences of a row pulse and a column pulse, in these tiles."""
+    tiles: slice
+    """Which tiles, tile rows outermost."""
     steps: Steps
-    """Steps of each cell, (tiles x tile_rows x tile_columns), tile rows outermost."""
+    """Steps of each cell, (tiles x tile_rows x tile_columns)."""
 
 
 class UpdatePulses:
@@ -257,26 +266,53 @@ class UpdatePulses:
                 )
 
     def ranks(self) -> Iterator[RankSteps]:
-        """The steps that each rank's pulses cause, by products of pulse trains.
+        """The steps that each rank's pulses cause in all tiles."""
+        parameters = self._parameters
+        tiles = self._tiles[0] * self._tiles[1]
+        empty = np.zeros((tiles, parameters.tile_rows, parameters.tile_columns), dtype=np.float32)
+        parts = self.parts()
+        for rank, lines in enumerate(self._ranks):
+            if lines is None:
+                yield RankSteps(rank, 0, 0, 0, 0, slice(0, tiles), empty)
+                continue
+            steps, pulses, coincidences = np.empty_like(empty), 0, 0
+            for part in parts:
+                steps[part.tiles] = part.steps
+                pulses += part.pulses
+                coincidences += part.coincidences
+                if part.tiles.stop == tiles:
+                    break
+            yield RankSteps(
+                rank, 1 << lines.log2, lines.clips, pulses, coincidences, slice(0, tiles), steps
+            )
 
-        A cell takes steps of one sign, in one phase of the four, so its steps are the coincidences
-        of its lines' signed pulses over all of them.
+    def parts(self) -> Iterator[RankSteps]:
+        """The steps that the pulses cause, by products of pulse trains, some tiles at a time.
+
+        Rank by rank in the drivers' order of tiles, without those of kappa zero. A cell takes
+        steps of one sign, in one phase of the four, so its steps are the coincidences of its
+        lines' signed pulses over all of them.
         """
         parameters = self._parameters
         tiles = self._tiles[0] * self._tiles[1]
         lines_of_tile = max(parameters.tile_rows, parameters.tile_columns)
-        empty = np.zeros((tiles, parameters.tile_rows, parameters.tile_columns), dtype=np.float32)
-        for lines in self._ranks:
+        most = max(1, CHUNK_CELLS // (parameters.tile_rows * parameters.tile_columns))
+        for rank, lines in enumerate(self._ranks):
             if lines is None:
-                yield RankSteps(0, 0, 0, empty)
                 continue
-            steps, pulses = np.empty_like(empty), 0
-            chunk = max(1, _CHUNK // ((4 << lines.log2) * lines_of_tile))
+            chunk = max(1, min(most, _CHUNK // ((4 << lines.log2) * lines_of_tile)))
             for first in range(0, tiles, chunk):
                 last = min(first + chunk, tiles)
-                steps[first:last], driven = self._count(lines, first, last)
-                pulses += driven
-            yield RankSteps(1 << lines.log2, lines.clips, pulses, steps)
+                steps, driven, coincidences = self._count(lines, first, last)
+                yield RankSteps(
+                    rank,
+                    1 << lines.log2,
+                    lines.clips,
+                    driven,
+                    coincidences,
+                    slice(first, last),
+                    steps,
+                )
 
     def _fire(
         self, lines: RankLines, first: int, last: int
@@ -299,13 +335,15 @@ class UpdatePulses:
             polarity[..., 1:] * (column_fires & (np.sign(columns) == polarity[..., 1:])),
         )
 
-    def _count(self, lines: RankLines, first: int, last: int) -> tuple[Steps, int]:
-        """Steps (tiles x rows x columns) and line pulses of tiles `first` to `last`."""
+    def _count(self, lines: RankLines, first: int, last: int) -> tuple[Steps, int, int]:
+        """Steps (tiles x rows x columns), line pulses and coincidences of some tiles."""
         rows, columns, row_fires, column_fires = self._fire(lines, first, last)
         if row_fires.shape[1] == 1:  # the same in all phases: each line fires in two of the four
+            row_counts = np.count_nonzero(row_fires[:, 0], axis=2)
+            column_counts = np.count_nonzero(column_fires[:, 0], axis=2)
             row_pulses = row_fires[:, 0] * np.sign(rows[:, 0], dtype=np.float32)
             column_pulses = column_fires[:, 0] * np.sign(columns[:, 0], dtype=np.float32)
-            driven = 2 * (np.count_nonzero(row_fires) + np.count_nonzero(column_fires))
+            driven = 2 * (int(row_counts.sum()) + int(column_counts.sum()))
         else:
             polarity = np.array(PHASES, dtype=np.float32).reshape(1, len(PHASES), 1, 2)
             row_polarity = polarity[..., :1] * (np.sign(rows) == polarity[..., :1])
@@ -314,6 +352,13 @@ class UpdatePulses:
             column_pulses = (column_fires * column_polarity).reshape(
                 last - first, -1, columns.shape[-1]
             )
-            driven = np.count_nonzero(row_pulses) + np.count_nonzero(column_pulses)
+            row_counts, column_counts = (
+                np.einsum("tsl,tsl->ts", pulses, pulses).astype(np.int64)  # squares of -1, 0, 1
+                for pulses in (row_pulses, column_pulses)
+            )
+            driven = int(row_counts.sum()) + int(column_counts.sum())
         steps: Steps = np.matmul(row_pulses.transpose(0, 2, 1), column_pulses, dtype=np.float32)
-        return steps, int(driven)
+        # Every line that fires in a slot meets all that fire across it: the one sum over cells
+        # that needs no pass over them.
+        coincidences = int(np.vdot(row_counts, column_counts))
+        return steps, driven, coincidences

@@ -11,6 +11,9 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from golden_model.arrays import CELLS, IDEAL, Device
+from golden_model.device_presets import PRESETS
+from golden_model.devices import LAWS, DeviceError
 from golden_model.parameters import ParameterError
 from golden_model.setting_names import flatten, with_values
 from golden_model.training_settings import TrainingError, TrainingSettings
@@ -55,7 +58,21 @@ UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
             "reads.retries",
         ),
     ),
-    ({"device.law": "ideal"}, ("device.asymmetry", "device.variation")),
+    (
+        {"device.law": "ideal"},
+        tuple(
+            f"device.{name}"
+            for name in ("asymmetry", "variation", "rounding", "drift", "reference")
+        ),
+    ),
+    *(({"device.law": law}, ("device.linear",)) for law in (IDEAL, *LAWS) if law != "linear-step"),
+    *(
+        ({"device.law": law}, ("device.exponential",))
+        for law in (IDEAL, *LAWS)
+        if law != "exponential-step"
+    ),
+    ({"device.cell": "single"}, ("device.refresh",)),
+    *(({"device.cell": cell}, ("device.reference",)) for cell in CELLS if cell != "single"),
     ({"optimizer": "sbe"}, ("rank", "layer_ranks", "block")),
     *(({"schedule": schedule}, ("decay", "decay_epochs")) for schedule in ("constant", "cosine")),
 )
@@ -96,7 +113,7 @@ class Sweep:
             raise ComparisonError(f"{path} is not valid TOML: {error}") from error
         try:
             return _sweep(table)
-        except (ComparisonError, TrainingError, ParameterError) as error:
+        except (ComparisonError, DeviceError, TrainingError, ParameterError) as error:
             raise ComparisonError(f"{path}: {error}") from error
 
     def with_axes(self, axes: Axes) -> Sweep:
@@ -120,7 +137,7 @@ class Sweep:
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
             return with_values(self.base, values)
-        except (TrainingError, ParameterError) as error:
+        except (DeviceError, TrainingError, ParameterError) as error:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""
             raise ComparisonError(f"{error} (in {where}{combination})") from error
@@ -194,8 +211,29 @@ def is_word(value: object) -> bool:
 
 
 def label(run: Mapping[str, Any], names: Iterable[str]) -> str:
-    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`."""
-    return ", ".join(_words(name, run[name]) for name in names if run.get(name) is not None)
+    """What relevant settings `run` have of `names`, in words such as `sbpca, rank 4, width 8`.
+
+    Where several settings of devices are named, a published device goes by its own name.
+    """
+    names = [name for name in names if run.get(name) is not None]
+    devices = [name for name in names if name.startswith("device.")]
+    preset = _published_device(run) if len(devices) > 1 else None
+    if preset is None:
+        return ", ".join(_words(name, run[name]) for name in names)
+    return ", ".join(
+        preset if name == devices[0] else _words(name, run[name])
+        for name in names
+        if name not in devices[1:]
+    )
+
+
+def _published_device(run: Mapping[str, Any]) -> str | None:
+    """The preset that the devices of relevant settings `run` are of."""
+    for name in PRESETS:
+        leaves = _leaves(Device.preset(name))
+        if all(run.get(f"device.{field}", value) == value for field, value in leaves.items()):
+            return name
+    return None
 
 
 def _words(name: str, value: Any) -> str:

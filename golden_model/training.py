@@ -118,6 +118,15 @@ class Trainer:
         ]
         return sum(costs[1:], costs[0])
 
+    def writes(self) -> dict[str, float]:
+        """How often the devices of all layers have been written: the worst of them and the mean."""
+        writes = [array.writes for array in self.arrays]
+        devices = sum(layer.devices for layer in writes)
+        return {
+            "writes_worst": max(layer.worst for layer in writes),
+            "writes_mean": sum(layer.total for layer in writes) / max(devices, 1),
+        }
+
     def _batch_events(self, images: int) -> Events:
         """What follows from the sizes alone for a batch of `images`: reads and optimiser."""
         settings = self.settings
@@ -302,6 +311,7 @@ def summary(
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums},
+        **{name: history[-1][name] for name in ("writes_worst", "writes_mean")},
         **{
             table: {
                 name: sum(epoch[table][name] for epoch in history) for name in history[0][table]
@@ -397,6 +407,7 @@ def _epoch(
         "images_per_second": images / seconds,
         "saturations": trainer.optimizer.saturations - saturations,
         **asdict(trainer.counters),
+        **trainer.writes(),
         "reads": asdict(trainer.read_counters),
         "events": asdict(trainer.events),
     }

@@ -2,7 +2,7 @@
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Member, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from golden_model.parameters import Parameters
 from hdl.axi import connect_flat, flat_members, lite_signature, stream_signature
@@ -25,6 +25,7 @@ PORTS = {
     "tile_row": "Row of tiles that the lines belong to.",
     "tile_column": "Column of tiles that the lines belong to.",
     "rank": "Rank that the slot belongs to.",
+    "array_ready": "The array takes slots; high for a real one. Low holds the drivers up.",
 }
 """Meaning of each port, or of all ports with the prefix."""
 
@@ -60,6 +61,7 @@ class Accelerator(wiring.Component):
             | flat_members("s_axis", stream.flip())
             | flat_members("m_axis", stream)
             | pins
+            | {"array_ready": In(1, init=1)}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -168,6 +170,7 @@ class Accelerator(wiring.Component):
         kappa = core.update_scale[update.rank]
         m.d.comb += [
             update.start.eq(core.update_start),
+            update.ready.eq(self.array_ready),
             update.abort.eq(aborting | malformed),
             core.update_done.eq(update.done),
             update.kappa.eq(kappa),

@@ -106,7 +106,8 @@ class ColumnDuties(wiring.Component):
         collected = Signal(
             data.ArrayLayout(duty_scaler.line_duty(parameters.width), lanes - 1), reset_less=True
         )
-        write_lane, write_row = Signal(lane_bits), Signal(range(depth))
+        write_lane = Signal(lane_bits)
+        write_row = Signal(range(depth))
         m.d.comb += [
             write.addr.eq(write_row),
             write.data.eq(Cat(collected, scaler.duty)),

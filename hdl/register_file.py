@@ -66,7 +66,8 @@ class RegisterFile(wiring.Component):
         word_bits = self.map.address_bits - 2
 
         # Writes: hold address and data until both are there and the last answer is gone.
-        have_address, have_data = Signal(), Signal()
+        have_address = Signal()
+        have_data = Signal()
         address, payload, strobe = Signal(word_bits), Signal(DATA_BITS), Signal(DATA_BITS // 8)
         write = Signal()
         m.d.comb += [

@@ -45,9 +45,11 @@ class SlotSequencer(wiring.Component):
         threshold_bits = self._parameters.width - 1
         # The row threshold counts in steps of its own, so that nothing has to be shifted in a slot;
         # its step and the highest slot number are functions of `log2`, which rests meanwhile.
-        slot, phase = Signal(threshold_bits), Signal(2)
+        slot = Signal(threshold_bits)
+        phase = Signal(2)
         row = Signal(threshold_bits)
-        highest, step = Signal(threshold_bits), Signal(threshold_bits)
+        highest = Signal(threshold_bits)
+        step = Signal(threshold_bits)
         with m.Switch(self.log2):
             for log2 in range(ceil_log2(self._parameters.max_slots) + 1):
                 with m.Case(log2):

@@ -66,9 +66,12 @@ class TileLoader(wiring.Component):
         lane_bits = ceil_log2(p.lanes)
         tile_rows, tile_columns = p.tile_rows // p.lanes, p.tile_columns // p.lanes
 
-        row_base, column_base = Signal.like(self.fetch_row), Signal.like(self.read_row)
-        last_row, last_column = Signal(), Signal()
-        rows_n, rows_m = Signal.like(self.fetch_row), Signal.like(self.read_row)
+        row_base = Signal.like(self.fetch_row)
+        column_base = Signal.like(self.read_row)
+        last_row = Signal()
+        last_column = Signal()
+        rows_n = Signal.like(self.fetch_row)
+        rows_m = Signal.like(self.read_row)
         m.d.sync += [
             rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
             rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),

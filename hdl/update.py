@@ -24,6 +24,9 @@ from hdl.tile_loader import TileLoader, load_cycles
 KAPPA_LATENCY = 2
 """Clock cycles that `kappa` may take to answer a new `rank`."""
 
+READY_LATENCY = line_driver.LATENCY + 1
+"""Slots that may still come after `ready` has fallen."""
+
 PLAN_CYCLES = 2
 """Clock cycles from a rank's kappa to its slots and shift."""
 
@@ -40,7 +43,7 @@ def drain_cycles(parameters: Parameters) -> int:
 def update_cycles(
     parameters: Parameters, m: int, n: int, slots: Sequence[int], scrambled: bool
 ) -> int:
-    """Clock cycles for which an update keeps the driver busy, exactly.
+    """Clock cycles for which an update keeps the driver busy, exactly, if the array is ready.
 
     `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero.
     """
@@ -91,6 +94,9 @@ class UpdateDriver(wiring.Component):
     valid slot belong. `clips` counts clipped column duties and `pulses` line pulses, since `start`;
     `slots` is the L of the last rank, 0 if its kappa was zero and it was skipped.
 
+    While `ready` is low no slot is counted, which holds the driver up unless it has something else
+    to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
+
     `kappa` answers `rank` at most `KAPPA_LATENCY` cycles later and rests with it. `fetch_data` is
     row `fetch_row` of column `fetch_column` of X, or of Delta if `fetch_delta`,
     `datapath.FETCH_LATENCY` cycles after `fetch_valid`.
@@ -123,6 +129,7 @@ class UpdateDriver(wiring.Component):
                 "rows_negative": Out(p.tile_rows),
                 "columns_positive": Out(p.tile_columns),
                 "columns_negative": Out(p.tile_columns),
+                "ready": In(1, init=1),
                 "slot_valid": Out(1),
                 "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
                 "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
@@ -183,12 +190,12 @@ class UpdateDriver(wiring.Component):
             column_driver.load.eq(loader.column_load),
             column_driver.duties.eq(columns.read_duties),
             # Slots
-            sequencer.run.eq(state == State.DRIVE),
+            sequencer.run.eq((state == State.DRIVE) & self.ready),
             sequencer.abort.eq(self.abort),
             sequencer.log2.eq(log2),
             sequencer.row_mask.eq(mixer.a[WORD_BITS - (p.width - 1) :]),
             sequencer.column_mask.eq(mixer.b[WORD_BITS - (p.width - 1) :]),
-            loader.next.eq((state == State.DRIVE) & sequencer.last),
+            loader.next.eq(sequencer.run & sequencer.last),
             row_driver.threshold.eq(sequencer.row_threshold),
             row_driver.negative_phase.eq(sequencer.row_negative),
             column_driver.threshold.eq(sequencer.column_threshold),
@@ -257,7 +264,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += state.eq(State.DRIVE)
             with m.Case(State.DRIVE):
                 m.d.sync += wait.eq(0)
-                with m.If(sequencer.last):
+                with m.If(sequencer.run & sequencer.last):
                     m.d.sync += state.eq(Mux(loader.last, State.DRAIN, State.LOAD))
             with m.Case(State.DRAIN), m.If(wait == drain_cycles(p) - 1):
                 m.d.sync += wait.eq(0)

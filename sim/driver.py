@@ -60,10 +60,11 @@ def unpack_state(parameters: Parameters, packet: bytes, n: int, m: int, k: int) 
 
 
 class AcceleratorDriver:
-    """Reads and writes registers by name, and sends and receives packets."""
+    """Reads and writes registers by name, and sends and receives packets; the array is ready."""
 
     def __init__(self, dut: Any, parameters: Parameters) -> None:
         self.parameters = parameters
+        dut.array_ready.value = 1
         self.map = RegisterMap.of(parameters)
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst)

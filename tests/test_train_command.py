@@ -1,11 +1,15 @@
 """`eigenbar train` as its user sees it."""
 
 import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from golden_model import cifar, training
+from golden_model.arrays import Device
+from golden_model.devices import Variation
+from golden_model.drift import Drift
 from tests.golden_model.set_files import colour_batches, with_batch_md5, write_cifar
 
 QUICK = ("--dataset", "digits", "--network", "mlp", "--train-limit", "200")
@@ -36,16 +40,18 @@ def test_every_option_reaches_the_settings(run, tmp_path):
     options += " --seed 7 --device-states 64 --weight-range 3 --stochastic --set columns=3"
     options += " --device-law soft-bounds --device-asymmetry 0.1"
     options += " --device-variation steps=0.2 --device-variation cycles=0.3"
+    options += " --device-set cell=one-sided-pair --device-set drift.exponent=0.05"
     options += " --reads analog --read-set adc_bits=6 --read-set output_noise=0.1"
     options += " --read-set encoding=bit-serial --read-set input_bound=2"
     status, _, _ = run(*QUICK, *options.split(), "--config", config, "--json", path)
     settings = json.loads(path.read_text())["settings"]
     assert status == 0
-    assert settings["device"] == {
-        "states": 64, "weight_range": 3.0, "scrambled": False, "law": "soft-bounds",
-        "asymmetry": 0.1, "variation": {"steps": 0.2, "asymmetry": 0.0, "bounds": 0.0,
-                                        "cycles": 0.3, "stuck": 0.0},
-    }  # fmt: skip
+    device = Device(
+        64, 3.0, False, law="soft-bounds", asymmetry=0.1,
+        variation=Variation(steps=0.2, cycles=0.3), cell="one-sided-pair",
+        drift=Drift(exponent=0.05),
+    )  # fmt: skip
+    assert settings["device"] == asdict(device)
     assert settings["reads"] == {
         "mode": "analog", "encoding": "bit-serial", "dac_bits": 8, "adc_bits": 6, "sum_bits": 24,
         "input_noise": 0.0, "output_noise": 0.1, "input_bound": 2.0, "output_bound": 4.0,
@@ -55,6 +61,24 @@ def test_every_option_reaches_the_settings(run, tmp_path):
     assert (settings["parameters"]["max_block"], settings["parameters"]["columns"]) == (64, 3)
     expected = {"rank": 3, "block": 2, "batch": 50, "learning_rate": 0.5, "seed": 7}
     assert settings | expected == settings
+
+
+def test_options_change_single_settings_of_a_published_device(run, tmp_path):
+    path = tmp_path / "results.json"
+    options = "--array pulsed --device pcm --device-states 101 --device-variation cycles=0.2"
+    options += " --device-set refresh.period=4"
+    status, _, _ = run(*QUICK, *options.split(), "--json", path)
+    result, pcm = json.loads(path.read_text()), Device.preset("pcm")
+    assert status == 0
+    assert result["settings"]["device"] == asdict(
+        replace(
+            pcm,
+            states=101,
+            variation=replace(pcm.variation, cycles=0.2),
+            refresh=replace(pcm.refresh, period=4),
+        )
+    )
+    assert result["writes_worst"] > result["writes_mean"] > 0
 
 
 @pytest.mark.parametrize(
@@ -73,6 +97,13 @@ def test_every_option_reaches_the_settings(run, tmp_path):
         (["--device-asymmetry", "1"], "asymmetry = 1.0 must be between -1 and 1"),
         (["--device-variation", "speed=1"], "NAME=NUMBER with one of: steps, asymmetry"),
         (["--device-variation", "stuck=2"], "stuck = 2.0 must be from 0 to 1"),
+        (["--array", "pulsed", "--device", "flash"], "unknown device preset 'flash'; choose one"),
+        (["--device", "rram"], "--device rram goes with --array pulsed"),
+        (["--device-set", "cell"], "--device-set 'cell' must have the form NAME=VALUE"),
+        (["--device-set", "speed=1"], "unknown setting 'device.speed'; choose from those"),
+        (["--device-set", "cell=three"], "device cell = 'three' is unknown; choose from single"),
+        (["--device-set", "drift.start=0"], "Drift: start = 0.0 must be finite and above 0"),
+        (["--device-set", "refresh.period=often"], "refresh.period = 'often' must be an integer"),
         (["--reads", "analog"], "reads mode = analog goes with array = pulsed"),
         (["--reads", "digital"], "reads mode = 'digital' is unknown"),
         (["--read-set", "adc_bits=1"], "reads adc_bits = 1 must be an integer from 2 to 24"),

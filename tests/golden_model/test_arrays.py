@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from golden_model.arrays import Device, IdealArray, PulsedArray, UpdateCounters
-from golden_model.devices import DeviceError, Variation
+from golden_model.crossbar import Writes
+from golden_model.device_presets import PRESETS
+from golden_model.devices import (
+    DeviceError,
+    ExponentialStep,
+    LinearStep,
+    SoftBounds,
+    Variation,
+)
 from golden_model.layers import FullyConnected
 from golden_model.optimizers import FixedOptimizer, LayerPlan
 from golden_model.parameters import Parameters
@@ -123,6 +131,61 @@ def test_devices_that_are_not_ideal_follow_their_law():
     smaller = np.abs(changes["soft-bounds"]) < np.abs(changes["ideal"])
     moved = np.abs(changes["ideal"]) > 0.005
     assert np.array_equal(smaller[moved], changes["ideal"][moved] > 0)
+
+
+def test_law_parameters_are_settings():
+    laws = [
+        Device(law="linear-step", linear=LinearStep(0.1, 0.2)).update_law,
+        Device(law="exponential-step").update_law,
+        Device(law="soft-bounds").update_law,
+    ]
+    assert laws == [LinearStep(0.1, 0.2), ExponentialStep(), SoftBounds()]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_published_devices_descend(name):
+    """On average, if slowly or in large steps; see docs/devices.md."""
+    factors, weights = word_factors(), layer()
+    array = PulsedArray(PARAMETERS, weights, Device.preset(name))
+    before = weights.weights.copy()
+    for seed in range(60):
+        array.descend(factors, 0.05, seed)
+    change, expected = weights.weights - before, -factors.gradient()
+    cosine = np.vdot(change, expected) / np.linalg.norm(change) / np.linalg.norm(expected)
+    assert cosine > 0.2
+    assert array.writes.worst >= 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_published_devices_go_on_from_a_checkpoint_to_the_same_bits(name):
+    weights = [layer() for _ in range(3)]
+    whole, first, second = (PulsedArray(PARAMETERS, w, Device.preset(name), 7) for w in weights)
+    for seed in range(6):
+        whole.descend(word_factors(), 0.05, seed)
+    for seed in range(3):
+        first.descend(word_factors(), 0.05, seed)
+    second.restore(first.state())
+    for seed in range(3, 6):
+        second.descend(word_factors(), 0.05, seed)
+    assert np.array_equal(weights[0].weights, weights[2].weights)
+    assert whole.writes == second.writes
+
+
+def test_an_ideal_array_has_no_devices_to_write():
+    assert IdealArray(layer()).writes == Writes(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cell": "triple"}, "device cell = 'triple' is unknown; choose from single, pair, one-"),
+        ({"rounding": "up"}, "device rounding = 'up' is unknown; choose from none, nearest"),
+        ({"reference": "none"}, "device reference = 'none' is unknown; choose from middle"),
+    ],
+)
+def test_unknown_words_are_refused(values, message):
+    with pytest.raises(DeviceError, match=message):
+        Device(**values)
 
 
 @pytest.mark.parametrize("variation", [{"steps": 0.3}, {"cycles": 0.3}, {"stuck": 0.3}])

@@ -1,14 +1,19 @@
 """Crossbars of ideal bounded devices: pulses, bounds, programming and the rate of updates."""
 
+import tracemalloc
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from golden_model import scalar
-from golden_model.crossbar import Crossbar, CrossbarTile, update_rate
+from golden_model.arrays import Device
+from golden_model.crossbar import Crossbar, CrossbarTile, Writes, update_rate
+from golden_model.devices import Variation
 from golden_model.parameters import Parameters
-from golden_model.pulses import UpdatePulses
+from golden_model.pulses import CHUNK_CELLS, UpdatePulses
 
 TINY = Parameters.preset("tiny")
 
@@ -122,6 +127,87 @@ def test_programmed_weights_are_the_nearest_states(m, n, states, seed):
     assert np.abs(crossbar.weights - limited).max() <= crossbar.device_step / 2 + 1e-12
 
 
+@pytest.mark.parametrize("cell", ["single", "pair", "one-sided-pair"])
+@pytest.mark.parametrize("reference", ["middle", "symmetry"])
+def test_programmed_weights_of_other_cells_are_the_nearest_states(cell, reference):
+    device = Device(101, law="soft-bounds", cell=cell, reference=reference)
+    crossbar = Crossbar(TINY, 13, 9, 0.5, 101, partial(device.cells, seed=0))
+    weights = np.random.default_rng(0).uniform(-0.6, 0.6, (13, 9))
+    crossbar.program(weights)
+    assert np.abs(crossbar.weights - np.clip(weights, -0.5, 0.5)).max() <= 0.5 / 100 + 1e-6
+
+
+def test_an_update_descends_as_much_whatever_the_cells():
+    """RATE counts on `device_step`: what a coincidence changes a weight by."""
+    changes = []
+    for cell in ("single", "pair", "one-sided-pair"):
+        device = Device(2001, law="constant-step", cell=cell)
+        crossbar = Crossbar(TINY, 9, 11, 1.0, 2001, partial(device.cells, seed=0))
+        kappa = scalar.round_scalar(0.01 / crossbar.device_step / 2**14)
+        crossbar.update(
+            np.full((11, 1), -128.0), np.full((9, 1), 128.0), [kappa],
+            slots_min=0, slots_max=6, scrambled=True, seed=3,
+        )  # fmt: skip
+        changes.append(crossbar.weights)
+    assert np.allclose(changes, 0.01, atol=1e-6)
+
+
+@given(seed=st.integers(0, 2**32 - 1), states=st.integers(2, 40), scrambled=st.booleans())
+def test_writes_are_the_coincidences_that_each_cell_sees(seed, states, scrambled):
+    random = np.random.default_rng(seed)
+    crossbar = Crossbar(TINY, 13, 9, 1.0, states)
+    counts = np.zeros((2, 2, 8, 8))
+    settings = {"slots_min": 1, "slots_max": 5, "scrambled": scrambled}
+    for update in range(3):
+        x = random.integers(-128, 127, (9, 2), endpoint=True).astype(np.float64)
+        delta = random.integers(-128, 127, (13, 2), endpoint=True).astype(np.float64)
+        crossbar.update(x, delta, [7 / 2**14] * 2, **settings, seed=update)
+        for train in UpdatePulses(
+            TINY, x, delta, [7 / 2**14] * 2, **settings, seed=update
+        ).trains():
+            both = np.abs(train.rows.astype(int)).T @ np.abs(train.columns)
+            counts[train.tile_row, train.tile_column] += both
+    writes = crossbar.writes
+    assert (writes.worst, writes.total) == (counts.max(), counts.sum())
+    assert writes.devices == 13 * 9
+
+
+def test_the_programming_that_a_training_starts_from_is_not_counted():
+    crossbar = Crossbar(TINY, 3, 4, 1.0, 11)
+    crossbar.program(np.full((3, 4), 0.6))
+    assert crossbar.writes == Writes(0, 0, 12)
+
+
+@pytest.mark.parametrize(
+    "device",
+    [None, Device(law="soft-bounds", variation=Variation(steps=0.1, cycles=0.3)),
+     *(Device.preset(name) for name in ("rram", "pcm", "ecram"))],
+)  # fmt: skip
+def test_an_update_takes_bounded_memory_beside_the_state(device):
+    """docs/devices.md states 64 MB, whatever the layer; here the state is 4 MB an array."""
+    parameters, size = Parameters.preset("default"), 1024
+    states = 1024 if device is None else device.states
+    cells = None if device is None else partial(device.cells, seed=0)
+    crossbar = Crossbar(parameters, size, size, 1.0, states, cells)
+    random = np.random.default_rng(0)
+    x, delta = (random.integers(-32768, 32767, (size, 1)).astype(np.float64) for _ in range(2))
+    weights = np.empty((size, size), np.float32)
+    tracemalloc.start()
+    try:
+        crossbar.update(x, delta, [8 / 2**30], slots_min=0, slots_max=3, scrambled=True, seed=0)
+        crossbar.read(weights)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * CHUNK_CELLS * 4 <= 64e6
+
+
+def test_other_devices_have_no_tiles_to_pulse_slot_by_slot():
+    device = Device(11, law="soft-bounds")
+    with pytest.raises(TypeError, match="only ideal devices"):
+        Crossbar(TINY, 3, 4, 1.0, 11, partial(device.cells, seed=0)).tile(0, 0)
+
+
 def test_a_checkpoint_restores_the_weights():
     random = np.random.default_rng(0)
     crossbar, other = (Crossbar(TINY, 13, 9, 1.0, 100) for _ in range(2))
@@ -129,6 +215,7 @@ def test_a_checkpoint_restores_the_weights():
     saved = crossbar.state()
     other.restore(saved)
     assert np.array_equal(crossbar.weights, other.weights)
+    assert crossbar.writes == other.writes
     crossbar.program(np.zeros((13, 9)))
     assert not np.array_equal(crossbar.weights, other.weights)
 
@@ -168,3 +255,26 @@ def test_weights_and_factors_of_another_shape_are_refused():
             scrambled=True,
             seed=0,
         )
+
+
+@pytest.mark.parametrize("cell", [None, "single", "pair", "one-sided-pair"])
+@pytest.mark.parametrize("reference", ["middle", "symmetry"])
+def test_reads_sense_the_cells_that_make_the_weights(cell, reference):
+    device = Device(64, law="soft-bounds", cell=cell or "single", reference=reference)
+    cells = None if cell is None else partial(device.cells, seed=0)
+    crossbar = Crossbar(TINY, 13, 9, 0.5, 64, cells)
+    crossbar.program(np.random.default_rng(0).uniform(-0.6, 0.6, (13, 9)))
+    signed, unit = crossbar.signed_cells
+    assert np.allclose(signed * unit, crossbar.weights, atol=1e-6)
+    assert np.abs(signed).max() <= crossbar.largest_cell + 1e-3
+
+
+@pytest.mark.parametrize("cell", ["single", "pair", "one-sided-pair"])
+def test_cells_stepped_one_by_one_change_as_by_coincidences(cell):
+    device = Device(64, law="constant-step", cell=cell)
+    crossbar = Crossbar(TINY, 13, 9, 0.5, 64, partial(device.cells, seed=0))
+    before = crossbar.weights
+    steps = np.random.default_rng(0).integers(-3, 4, (13, 9)).astype(np.float32)
+    assert crossbar.step(steps, seed=0) == 0
+    assert np.allclose(crossbar.weights - before, steps * crossbar.device_step, atol=1e-6)
+    assert crossbar.writes.total == np.abs(steps).sum() * (2 if cell == "pair" else 1)

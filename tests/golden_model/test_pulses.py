@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -192,26 +193,33 @@ def test_counted_steps_equal_the_coincidences_of_the_trains(seed, m, n, k, expon
     x, delta, kappas, settings = random_update(TINY, seed, m, n, k, exponent, scrambled)
     kappas[seed % k] *= seed % 3 > 0
     steps = [np.zeros((-(-n // 8) * -(-m // 8), 8, 8)) for _ in range(k)]
-    pulses = [0] * k
+    pulses, coincidences = [0] * k, [0] * k
     for train in UpdatePulses(TINY, x, delta, kappas, **settings).trains():
         tile = train.tile_row * -(-m // 8) + train.tile_column
         steps[train.rank][tile] = train.rows.astype(int).T @ train.columns
         pulses[train.rank] += np.count_nonzero(train.rows) + np.count_nonzero(train.columns)
+        coincidences[train.rank] += int(
+            np.abs(train.rows.astype(int)).T.dot(np.abs(train.columns)).sum()
+        )
     counted = list(UpdatePulses(TINY, x, delta, kappas, **settings).ranks())
     assert [rank.pulses for rank in counted] == pulses
+    assert [rank.coincidences for rank in counted] == coincidences
     assert all(np.array_equal(rank.steps, s) for rank, s in zip(counted, steps, strict=True))
     assert [rank.slots == 0 for rank in counted] == [kappa == 0 for kappa in kappas]
 
 
+@pytest.mark.parametrize("bound", ["_CHUNK", "CHUNK_CELLS"])
 @pytest.mark.parametrize("scrambled", [True, False])
-def test_counting_in_chunks_changes_nothing(scrambled, monkeypatch):
+def test_counting_in_chunks_changes_nothing(scrambled, bound, monkeypatch):
     x, delta, kappas, settings = random_update(TINY, 8, 20, 30, 2, 6, scrambled)
-    whole = list(UpdatePulses(TINY, x, delta, kappas, **settings).ranks())
-    monkeypatch.setattr("golden_model.pulses._CHUNK", 5000)
-    parts = list(UpdatePulses(TINY, x, delta, kappas, **settings).ranks())
+    update = partial(UpdatePulses, TINY, x, delta, kappas, **settings)
+    whole = list(update().ranks())
+    monkeypatch.setattr(f"golden_model.pulses.{bound}", {"_CHUNK": 5000, "CHUNK_CELLS": 150}[bound])
+    assert max(len(part.steps) for part in update().parts()) < len(whole[0].steps)
+    parts = list(update().ranks())
     for one, other in zip(whole, parts, strict=True):
         assert np.array_equal(one.steps, other.steps)
-        assert one.pulses == other.pulses
+        assert (one.pulses, one.coincidences) == (other.pulses, other.coincidences)
 
 
 @pytest.mark.parametrize("scrambled", [True, False])

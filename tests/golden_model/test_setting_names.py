@@ -12,6 +12,12 @@ from golden_model.training_settings import TrainingError, TrainingSettings
 SETTINGS = TrainingSettings()
 
 
+def test_a_device_may_be_a_presets_name_with_changes():
+    named = with_values(SETTINGS, {"device": "pcm", "device.drift.exponent": 0.1}).device
+    pcm = Device.preset("pcm")
+    assert named == replace(pcm, drift=replace(pcm.drift, exponent=0.1))
+
+
 def test_nested_tables_have_dotted_names():
     assert flatten({"rank": [2], "device": {"states": 4}}) == {"rank": [2], "device.states": 4}
 
@@ -96,7 +102,7 @@ def test_text_that_is_no_value_is_refused(name, text, message):
         ({"speed": 1}, "unknown setting 'speed'"),
         ({"parameters.speed": 1}, "unknown setting 'parameters.speed'"),
         ({"rank.best": 1}, "setting rank is one value"),
-        ({"device": "rram"}, "device = 'rram' must be a table of some of: states"),
+        ({"device": 3}, "device = 3 must be the name of a preset or a table of some of: states"),
         ({"parameters": 3}, "must be the name of a preset or a table"),
     ],
 )

@@ -124,6 +124,47 @@ def test_devices_matter_to_pulsed_arrays_only():
     assert relevant(pulsed).keys() - relevant(BASE).keys() > {"parameters.max_slots"}
 
 
+def test_parts_of_a_device_that_others_do_not_have_do_not_multiply_runs():
+    axes = {
+        "array": ["pulsed"],
+        "device.law": ["ideal", "linear-step", "soft-bounds"],
+        "device.linear.slope_up": [0.1, 0.2],
+        "device.rounding": ["none", "nearest"],
+        "device.refresh.period": [1, 2],
+        "device.drift.exponent": [0.0, 0.1],
+    }
+    devices = [run.device for run in Sweep(BASE, [axes], [0]).runs()]
+    assert [device.law for device in devices] == [
+        "ideal", *["linear-step"] * 8, *["soft-bounds"] * 4
+    ]  # fmt: skip
+    pairs = Sweep(BASE, [{**axes, "device.cell": ["pair"]}], [0]).runs()
+    assert len(pairs) == 2 * len(devices)
+
+
+def test_published_devices_are_an_axis(sweep_file):
+    sweep = sweep_file('[[group]]\narray = "pulsed"\ndevice = ["rram", "ecram"]')
+    assert [run.device for run in Sweep.from_toml(sweep).runs()] == [
+        Device.preset("rram"),
+        Device.preset("ecram"),
+    ]
+
+
+def test_published_devices_go_by_their_names():
+    axes = {"array": ["pulsed"], "device": ["pcm", "ecram"], "rank": [1, 2]}
+    changed = {"array": ["pulsed"], "device": ["fefet"], "device.law": ["soft-bounds"]}
+    runs = [relevant(run) for run in Sweep(BASE, [axes, changed], [0]).runs()]
+    names = varied(runs)
+    labels = [label(run, names) for run in runs]
+    assert labels[:4] == ["pcm, rank 1", "pcm, rank 2", "ecram, rank 1", "ecram, rank 2"]
+    assert labels[4].startswith("soft-bounds, ")
+
+
+def test_an_unknown_device_is_named(sweep_file):
+    sweep = Sweep.from_toml(sweep_file('[[group]]\narray = "pulsed"\ndevice = ["flash"]'))
+    with pytest.raises(ComparisonError, match="unknown device preset 'flash'"):
+        sweep.runs()
+
+
 def test_a_run_is_named_by_what_it_does_not_share_with_the_others():
     axes = {"optimizer": ["mbgd", "sbpca"], "rank": [1, 2], "learning_rate": [0.1, 0.2]}
     runs = [relevant(run) for run in Sweep(BASE, [axes], [0]).runs()]

@@ -36,6 +36,7 @@ ARITHMETICS = [
     {"array": "pulsed", "update": "rank-sum", "optimizer": "mbgd"},
     {"array": "pulsed", "update": "rank-sum", "reads": Reads("analog", encoding="bit-serial")},
 ]
+DEVICES = [{"array": "pulsed", "device": Device.preset(name)} for name in ("rram", "pcm", "ecram")]
 
 
 def timeless(result):
@@ -66,7 +67,7 @@ def test_the_cnn_learns_digits_with_the_accelerators_words():
     assert result["test_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("settings", ARITHMETICS)
+@pytest.mark.parametrize("settings", ARITHMETICS + DEVICES)
 def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     run = replace(MLP, **settings, epochs=3, batch=24)
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
@@ -78,6 +79,22 @@ def test_an_interrupted_run_ends_at_the_same_bits(settings, tmp_path):
     assert arrays.keys() == resumed.keys()
     for name, array in arrays.items():
         assert np.array_equal(array, resumed[name]), name
+
+
+def test_writes_add_up_over_the_training_and_the_worst_cell_is_of_any_layer():
+    run = replace(MLP, array="pulsed", epochs=2)
+    trainer = Trainer(run, DIGITS.shape, DIGITS.classes)
+    weights = sum(plan.m * plan.n for plan in trainer.plans)
+    result = train(run, DIGITS)
+    first, second = result["history"]
+    assert 0 < first["writes_worst"] < second["writes_worst"] == result["writes_worst"]
+    assert second["writes_mean"] == result["writes_mean"]
+    assert result["writes_mean"] * weights == pytest.approx(result["coincidences"])
+
+
+def test_float_weights_are_not_written():
+    result = train(replace(MLP, arithmetic="float"), DIGITS)
+    assert (result["writes_worst"], result["writes_mean"]) == (0, 0)
 
 
 @pytest.mark.parametrize("settings", ARITHMETICS)

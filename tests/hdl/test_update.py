@@ -10,7 +10,7 @@ from golden_model.crossbar import Crossbar
 from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
 from hdl.datapath import FETCH_LATENCY
-from hdl.update import KAPPA_LATENCY, UpdateDriver, update_cycles
+from hdl.update import KAPPA_LATENCY, READY_LATENCY, UpdateDriver, update_cycles
 from tests.hdl.simulate import simulate
 
 SMALL = Parameters(
@@ -315,6 +315,29 @@ def test_ranks_of_zero_kappa_and_columns_of_zeros_take_no_pulses():
         assert {slot[0] for slot in bench.slots} == {0, 2}
         report = await update(bench, ctx, x, delta, [0.0, 0.0, 0.0], settings_of(False, 9, 2))
         assert report.pulses == 0
+
+    simulate(bench.dut, drive)
+
+
+@pytest.mark.parametrize("scrambled", [True, False])
+def test_an_array_that_is_not_ready_holds_up_slots_but_changes_none(scrambled):
+    random = np.random.default_rng(10)
+    bench = Bench(SMALL)
+    x, delta, kappas = random_factors(random, SMALL, 9, 8, 2)
+    settings = settings_of(scrambled, 5, 2)
+
+    async def drive(ctx):
+        bench.load(x, delta, kappas)
+        bench.configure(ctx, 9, 8, 2, **settings)
+        await bench.start(ctx)
+        late = 0
+        while not bench.done:
+            ready = int(random.integers(30)) != 0 if ctx.get(bench.dut.ready) else late > 12
+            ctx.set(bench.dut.ready, ready)
+            late = 0 if ready else late + 1
+            await bench.tick(ctx)
+            assert late <= READY_LATENCY or not ctx.get(bench.dut.slot_valid)
+        assert bench.slots == expected_slots(SMALL, x, delta, kappas, **settings)
 
     simulate(bench.dut, drive)
 
