@@ -115,11 +115,13 @@ class Aligner(wiring.Component):
 
         # A guard bit stays below the integer, and the bits lost below that are sticky.
         wide = p.history_bits + 1
-        shift_in, shifted, sticky = Signal(wide), Signal(wide), Signal()
+        shift_in, shifted, lost = Signal(wide), Signal(wide), Signal(wide)
         m.d.comb += shift_in.eq(significand << (wide - _S))
-        lost = shift_in & ~(Const((1 << wide) - 1, wide) << amount)[:wide]
-        m.d.sync += [shifted.eq(shift_in >> amount), sticky.eq(lost.any())]
-        up = shifted[0] & (sticky | shifted[1])
+        m.d.sync += [
+            shifted.eq(shift_in >> amount),
+            lost.eq(shift_in & ~(Const((1 << wide) - 1, wide) << amount)[:wide]),
+        ]
+        up = shifted[0] & (lost.any() | shifted[1])
         with m.If(valid[2]):
             m.d.sync += self.history[columns[3]].eq(shifted[1:] + up)
 

@@ -9,7 +9,7 @@ from golden_model.parameters import Parameters
 from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product
 from hdl.shapes import SCALAR
 
-LATENCY = 3
+LATENCY = 4
 """Clock cycles from a dot product to its coefficient."""
 
 _S = scalar.SIGNIFICAND_BITS
@@ -38,7 +38,7 @@ class CoefficientPipeline(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Multiply, round to a scalar, shift, a register each; and round to a word."""
+        """Multiply, round to a scalar, find the shift, shift, a register each; round to a word."""
         m = Module()
         width = self._width
         negatives = [Signal(name=f"negative_{stage}") for stage in range(LATENCY)]
@@ -53,32 +53,38 @@ class CoefficientPipeline(wiring.Component):
             ratio.eq(round_product(m, product, power, "ratio")),
         ]
 
-        # A guard bit stays below the word, and the bits lost below that are sticky.
         free, fraction = Signal(EXPONENT), Signal.like(self.fraction_bits)
-        amount, shift = Signal(EXPONENT), Signal(range(_SHIFT_MAX + 1))
-        shift_in, shifted = Signal(_S + 1), Signal(_S + 1)
-        sticky, fraction_1 = Signal(), Signal.like(self.fraction_bits)
+        amount = Signal(EXPONENT)
+        shift, significand = Signal(range(_SHIFT_MAX + 1)), Signal(_S)
         m.d.comb += [
             free.eq(width - 1 - ratio.exponent),
             fraction.eq(Mux(free > width - 2, width - 2, free)),
-            amount.eq(_S - ratio.exponent - fraction),
-            shift.eq(Mux(amount > _SHIFT_MAX, _SHIFT_MAX, amount)),
-            shift_in.eq(ratio.significand << 1),
+            # _S - exponent - fraction
+            amount.eq(Mux(free > width - 2, free + (_S + 3 - 2 * width), _S + 1 - width)),
         ]
-        lost = shift_in & ~(Const((1 << (_S + 1)) - 1, _S + 1) << shift)[: _S + 1]
+        fraction_1, fraction_2 = (Signal.like(fraction, name=f"fraction_{i}") for i in (1, 2))
+        m.d.sync += [
+            shift.eq(Mux(amount > _SHIFT_MAX, _SHIFT_MAX, amount)),
+            significand.eq(ratio.significand),
+            fraction_1.eq(fraction),
+            fraction_2.eq(fraction_1),
+        ]
+
+        # A guard bit stays below the word, and the bits lost below that are sticky.
+        shift_in, shifted, lost = Signal(_S + 1), Signal(_S + 1), Signal(_S + 1)
+        m.d.comb += shift_in.eq(significand << 1)
         m.d.sync += [
             shifted.eq(shift_in >> shift),
-            sticky.eq(lost.any()),
-            fraction_1.eq(fraction),
+            lost.eq(shift_in & ~(Const((1 << (_S + 1)) - 1, _S + 1) << shift)[: _S + 1]),
         ]
 
         magnitude = Signal(width)
         largest = (1 << (width - 1)) - 1
         saturates = (magnitude > largest) & negatives[-1]
-        m.d.comb += magnitude.eq(shifted[1:] + (shifted[0] & (sticky | shifted[1])))
+        m.d.comb += magnitude.eq(shifted[1:] + (shifted[0] & (lost.any() | shifted[1])))
         m.d.comb += [
             self.saturated.eq(saturates),
-            self.fraction_bits.eq(fraction_1),
+            self.fraction_bits.eq(fraction_2),
             self.coefficient.eq(Mux(negatives[-1], Mux(saturates, largest, magnitude), -magnitude)),
         ]
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, highest_one, round_to_scalar
+from hdl.rounding import EXPONENT, highest_one, leading_zeros, round_to_scalar
 from hdl.shapes import SCALAR, column_shape, dot_products, group_shape
 
 LATENCY = 5
@@ -89,13 +89,14 @@ class Converter(wiring.Component):
         ]
 
         magnitude, counted = Signal(unsigned(wide)), Signal(unsigned(wide))
-        length = Signal(range(wide + 1))
+        length, zeros = Signal(range(wide + 1)), Signal(range(wide + 1))
         normal, power = Signal(unsigned(wide)), Signal(EXPONENT)
         m.d.sync += [
             magnitude.eq(Mux(dot < 0, -dot, dot)),
             counted.eq(magnitude),
             length.eq(highest_one(m, magnitude, "length_now")),
-            normal.eq(counted << (wide - length)[: len(length)]),
+            zeros.eq(leading_zeros(m, magnitude, "zeros_now")),
+            normal.eq(counted << zeros),
             power.eq(length),
             self.value.eq(round_to_scalar(m, normal, power, "dot")),
         ]

@@ -8,10 +8,10 @@ from golden_model import scalar
 from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product, round_to_scalar
 from hdl.shapes import SCALAR
 
-ROOT_LATENCY = 6
+ROOT_LATENCY = 7
 """Clock cycles from `start` to `root`."""
 
-LATENCY = 8
+LATENCY = 9
 """Clock cycles from `start` to `reciprocal`."""
 
 _S = scalar.SIGNIFICAND_BITS
@@ -73,9 +73,11 @@ class NormUnit(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.kept.eq(self.square)
         nonzero = self.kept.significand[-1]
+        entry = Signal.like(lookup.data)
+        m.d.sync += entry.eq(lookup.data)  # a block memory is slow to answer
         half = (self.kept.exponent + 1) >> 1
-        seed = lookup.data[:_S]
-        square_of_seed = lookup.data[_S + 1 :]
+        seed = entry[:_S]
+        square_of_seed = entry[_S + 1 :]
 
         # reduced * seed**2, seed * correction, root**2, one after another
         left, right = Signal(_S), Signal(_S)
@@ -83,13 +85,13 @@ class NormUnit(wiring.Component):
         product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
         rounded = round_product(m, product, power, "product")
         value, correction = Signal(SCALAR), Signal(SCALAR)
-        with m.If(stage[0]):
+        with m.If(stage[1]):
             m.d.comb += [
                 left.eq(self.kept.significand),
                 right.eq(square_of_seed),
-                power_now.eq(Mux(lookup.data[_S], 2, 1) - self.kept.exponent[0]),
+                power_now.eq(Mux(entry[_S], 2, 1) - self.kept.exponent[0]),
             ]
-        with m.Elif(stage[3]):
+        with m.Elif(stage[4]):
             m.d.comb += [
                 left.eq(seed),
                 right.eq(correction.significand),
@@ -107,11 +109,11 @@ class NormUnit(wiring.Component):
             value.eq(rounded),
             correction.eq(self._correction(m, value)),
         ]
-        with m.If(stage[4]):
+        with m.If(stage[5]):
             m.d.sync += self.root.eq(rounded)
             with m.If(~nonzero):
                 m.d.sync += [self.root.significand.eq(0), self.root.exponent.eq(-512)]
-        with m.If(stage[6]):
+        with m.If(stage[7]):
             m.d.sync += self.reciprocal.eq(rounded)
         return m
 

@@ -57,7 +57,7 @@ class ScalarUnit(wiring.Component):
     for the rank at `group` and `column`, or unless `single` for all from there on to that at
     `last_group` and `last_column`; `done` is high in the cycle after its last write. A scalar is
     that of `golden_model.scalar`, and every instruction's result equals the golden function's on
-    every bit. A product takes 3 cycles, a sum 6.
+    every bit. A product takes 3 cycles, a sum 8.
 
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it.
@@ -156,7 +156,11 @@ class ScalarUnit(wiring.Component):
         total, total_power = Signal(_WIDE), Signal(EXPONENT)
         length = Signal(range(_WIDE + 1))
         of_sum = round_to_scalar(m, total, total_power, "sum")
-        base, aligned, subtracting = Signal(_WIDE), Signal(_WIDE), Signal()
+        base, placed, aligned, lost = (
+            Signal(_WIDE, name=name) for name in ("base", "placed", "aligned", "lost")
+        )
+        amount = Signal(range(_SHIFT_MAX + 1))
+        subtracting, negative = Signal(), Signal()  # the difference would be below zero
         rounded = Signal(SCALAR)
         finished = Signal()
         m.d.sync += self.done.eq(finished)
@@ -236,30 +240,32 @@ class ScalarUnit(wiring.Component):
 
             with m.State("ALIGN"):
                 swap = left.exponent < right.exponent
-                larger = Mux(swap, right.significand, left.significand)
-                smaller = Mux(swap, left.significand, right.significand)
                 gap = Mux(swap, right.exponent - left.exponent, left.exponent - right.exponent)
                 subtract = (instruction.operation == Operation.REST) & ~self.overlap_negative
-                amount = Signal(range(_SHIFT_MAX + 1))
-                placed = Signal(_WIDE)
-                m.d.comb += [
-                    placed.eq(smaller << (_WIDE - _S - 1)),
-                    amount.eq(Mux(gap > _SHIFT_MAX, _SHIFT_MAX, gap)),
-                ]
-                lost = placed & ~(Const((1 << _WIDE) - 1, _WIDE) << amount)[:_WIDE]
                 m.d.sync += [
-                    base.eq(larger << (_WIDE - _S - 1)),
-                    aligned.eq((placed >> amount) | lost.any()),
+                    base.eq(Mux(swap, right.significand, left.significand) << (_WIDE - _S - 1)),
+                    placed.eq(Mux(swap, left.significand, right.significand) << (_WIDE - _S - 1)),
+                    amount.eq(Mux(gap > _SHIFT_MAX, _SHIFT_MAX, gap)),
                     subtracting.eq(subtract),
+                    negative.eq(subtract & swap),
                     total_power.eq(Mux(swap, right.exponent, left.exponent) + 1),
                 ]
-                with m.If(subtract & swap):  # the difference would be negative
-                    m.d.sync += [base.eq(0), aligned.eq(0)]
+                m.next = "SHIFT"
+            with m.State("SHIFT"):
+                m.d.sync += [
+                    aligned.eq(placed >> amount),
+                    lost.eq(placed & ~(Const((1 << _WIDE) - 1, _WIDE) << amount)[:_WIDE]),
+                ]
+                m.next = "STICK"
+            with m.State("STICK"):
+                m.d.sync += aligned[0].eq(aligned[0] | lost.any())
                 m.next = "SUM"
             with m.State("SUM"):
                 difference = base - aligned
                 m.d.sync += total.eq(
-                    Mux(subtracting, Mux(difference < 0, 0, difference), base + aligned)
+                    Mux(
+                        subtracting, Mux(negative | (difference < 0), 0, difference), base + aligned
+                    )
                 )
                 m.next = "COUNT"
             with m.State("COUNT"):

@@ -28,7 +28,7 @@ def program_cycles(name: str, ranks: int) -> int:
     """Cycles from the state that starts a scalar program to the state after it."""
     products = sum(item.operation == Operation.MULTIPLY for item in PROGRAMS[name])
     sums = len(PROGRAMS[name]) - products
-    return ranks * (3 * products + 6 * sums) + STARTED
+    return ranks * (3 * products + 8 * sums) + STARTED
 
 
 @dataclass
