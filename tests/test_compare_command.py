@@ -94,7 +94,7 @@ def test_options_reach_the_settings_and_the_sweep_files_groups(run, results, tmp
         (["--array", "pulsed", "--arithmetic", "float"], "array = pulsed goes with"),
         (["--encoding", "morse"], "encoding 'morse' is unknown; One of: scrambled, stochastic"),
         (["--rank", "two"], "rank = 'two' must be an integer"),
-        (["--vary", "reads.adc_bits=8,1"], "from 2 to 24 (in reads.adc_bits = 1, seed = 0)"),
+        (["--vary", "reads.adc_bits=8,1"], "reads.adc_bits = 1, seed = 0)"),
         (["--energy", "none.toml"], "cannot read none.toml"),
         (["--vary", "speed=1"], "unknown setting 'speed'"),
         (["--vary", "rank"], "--vary 'rank' must have the form NAME=VALUE,..."),
@@ -184,7 +184,7 @@ def started(tmp_path):
         process.wait()
 
 
-LONG = ("--network", "cnn", "--train-limit", "300", "--seeds", "0-7", "--rank", "2",
+LONG = ("--network", "cnn", "--train-limit", "1400", "--seeds", "0-7", "--rank", "2",
         "--processes", "2")  # fmt: skip
 
 

@@ -87,6 +87,7 @@ def test_options_change_single_settings_of_a_published_device(run, tmp_path):
         (["--dataset", "cifar"], "dataset = 'cifar' is unknown"),
         (["--rank", "0"], "rank = 0 must be"),
         (["--learning-rate", "nan"], "learning_rate = nan must be"),
+        (["--threads", "0"], "--threads 0 must be at least 1"),
         (["--width", "7"], "width = 7"),
         (["--preset", "huge"], "unknown preset 'huge'"),
         (["--config", "missing.toml"], "cannot read missing.toml"),

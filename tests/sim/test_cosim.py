@@ -112,7 +112,8 @@ def test_a_host_that_makes_mistakes_sees_them_and_can_go_on(accelerator, simulat
     for packet in range(3):
         assert seen[f"packet {packet} too short"] == {"packet_short": 1}
         assert seen[f"packet {packet} too long"] == {"packet_long": 1}
-    for setting in ("M = 129", "N = 161", "M = 0", "K = 3", "BLOCK = 513", "LAST = 0"):
+    too_many = f"K = {accelerator.max_rank + 1}"
+    for setting in ("M = 129", "N = 161", "M = 0", too_many, "BLOCK = 513", "LAST = 0"):
         assert seen[setting] == {"dimensions": 1}
     assert seen["write to a read-only register"] == {"write": 1}
     pulsing = [errors for mistake, errors in seen.items() if "into the pulses" in mistake]
