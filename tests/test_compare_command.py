@@ -163,11 +163,15 @@ def test_a_damaged_results_file_is_told_and_kept(run, tmp_path):
 
 
 @pytest.fixture
-def started(tmp_path):
-    """A comparison under way in a process of its own, with two results or more."""
+def started(request, tmp_path):
+    """A comparison of `LONG` under way in a process of its own, with two results or more.
+
+    It has as many seeds as the test's parameter says.
+    """
     path = tmp_path / "out" / "runs.jsonl"
+    seeds = ("--seeds", f"0-{request.param - 1}")
     process = subprocess.Popen(
-        [sys.executable, eigenbar.__file__, "compare", "--out", path.parent, *LONG],
+        [sys.executable, eigenbar.__file__, "compare", "--out", path.parent, *LONG, *seeds],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -184,8 +188,7 @@ def started(tmp_path):
         process.wait()
 
 
-LONG = ("--network", "cnn", "--train-limit", "1400", "--seeds", "0-7", "--rank", "2",
-        "--processes", "2")  # fmt: skip
+LONG = ("--network", "cnn", "--train-limit", "1400", "--rank", "2", "--processes", "2")
 
 
 def timeless(lines):
@@ -197,6 +200,7 @@ def timeless(lines):
     return {line["settings"]["seed"]: line for line in lines}
 
 
+@pytest.mark.parametrize("started", [16], indirect=True)
 def test_a_killed_comparison_goes_on_to_the_results_of_one_that_was_not(
     run, command_line, started, tmp_path
 ):
@@ -204,24 +208,25 @@ def test_a_killed_comparison_goes_on_to_the_results_of_one_that_was_not(
     started.communicate()  # workers hold the pipe: they have ended too
     path = tmp_path / "out" / "runs.jsonl"
     kept = read_lines(path)
-    assert 2 <= len(kept) < 8
+    assert 2 <= len(kept) < 16
     with path.open("ab") as file:
         file.write(b'{"run": "unfinished')
-    status, _, error = run(*LONG)
+    status, _, error = run(*LONG, "--seeds", "0-15")
     assert status == 0
     assert "removed an unfinished last line of 19 bytes" in error.replace("\n", " ")
     resumed = read_lines(path)
     assert resumed[: len(kept)] == kept
-    assert len(resumed) == 8
-    command_line("compare", "--out", tmp_path / "whole", *LONG)
+    assert len(resumed) == 16
+    command_line("compare", "--out", tmp_path / "whole", *LONG, "--seeds", "0-15")
     assert timeless(resumed) == timeless(read_lines(tmp_path / "whole" / "runs.jsonl"))
 
 
+@pytest.mark.parametrize("started", [400], indirect=True)
 def test_an_interrupted_comparison_keeps_its_results_and_says_how_to_go_on(started, tmp_path):
     os.killpg(started.pid, signal.SIGINT)  # as a terminal does: workers get it too
     _, error = started.communicate(timeout=30)
     assert started.returncode == 130
-    assert 2 <= len(read_lines(tmp_path / "out" / "runs.jsonl")) < 8
+    assert 2 <= len(read_lines(tmp_path / "out" / "runs.jsonl")) < 400
     assert "interrupted; the results so far are in" in error
     assert "give the same command again to continue" in error
     assert "Traceback" not in error
