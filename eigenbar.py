@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 # One thread for NumPy's matrix products, read when NumPy is imported: they are small, a second
 # thread gains little and, where the processor is shared, waits for its turn many times as long.
@@ -622,13 +622,20 @@ def _image_shape(text: str) -> tuple[int, int, int]:
 
 
 def _reads(mode: str, texts: Iterable[str]) -> Reads:
+    return Reads(**{"mode": mode} | _settings_below("reads", "--read-set", texts, ReadError))
+
+
+def _settings_below(
+    owner: str, option: str, texts: Iterable[str], error: type[Exception]
+) -> dict[str, Any]:
+    """The values of the NAME=VALUE `texts` of `option`, settings of `owner`, by NAME."""
     values = {}
     for text in texts:
         name, separator, value = text.partition("=")
         if not separator:
-            raise ReadError(f"--read-set {text!r} must have the form NAME=VALUE")
-        values[name.strip()] = setting_names.parse(f"reads.{name.strip()}", value)
-    return Reads(**{"mode": mode} | values)
+            raise error(f"{option} {text!r} must have the form NAME=VALUE")
+        values[name.strip()] = setting_names.parse(f"{owner}.{name.strip()}", value)
+    return values
 
 
 def _energy_table(path: Path | None) -> EnergyTable:
@@ -654,11 +661,7 @@ def _device(
             raise DeviceError(
                 f"--device-variation {text!r} must be NAME=NUMBER with one of: {', '.join(names)}"
             )
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise DeviceError(f"--device-set {text!r} must have the form NAME=VALUE")
-        values[name.strip()] = setting_names.parse(f"device.{name.strip()}", value)
+    values |= _settings_below("device", "--device-set", texts, DeviceError)
     base = TrainingSettings(device=Device() if preset is None else Device.preset(preset))
     named = {f"device.{name}": value for name, value in values.items()}
     return setting_names.with_values(base, named).device

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from golden_model import scalar
+from golden_model.counters import Counters
 from golden_model.crossbar import Crossbar, Writes, update_rate
 from golden_model.device_array import DeviceArray
 from golden_model.device_presets import PRESETS
@@ -38,7 +39,7 @@ from golden_model.weight_cells import PairedCells, ReferencedCells, Refresh, Wei
 
 
 @dataclass
-class UpdateCounters:
+class UpdateCounters(Counters):
     """What the updates did, added up."""
 
     pulses: int = 0
@@ -51,14 +52,6 @@ class UpdateCounters:
     """Pulses of a device without effect, mostly because it was at its bound."""
     cell_writes: int = 0
     """Cells stepped by themselves (rank-sum), each once an update."""
-
-    def add(self, other: UpdateCounters) -> None:
-        """Add `other` to these."""
-        self.pulses += other.pulses
-        self.clips += other.clips
-        self.coincidences += other.coincidences
-        self.bounded += other.bounded
-        self.cell_writes += other.cell_writes
 
 
 class WeightArray(Protocol):

@@ -167,12 +167,11 @@ class Crossbar:
     def read(self, weights: NDArray[np.floating]) -> None:
         """Put the weights, rounded to its type, into the array `weights` (m x n)."""
         lowest = 0.0 if self._cells.centred else self._weight_range
-        for tiles, inputs in self._strips():
-            readings = self._cells.read(tiles).transpose(0, 2, 1)
-            strip = readings.reshape(-1, readings.shape[2]).astype(np.float64)
+        for inputs, readings in self._readings():
+            strip = readings.astype(np.float64)
             strip *= self._reading
             strip -= lowest
-            weights[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
+            weights[:, inputs] = strip
 
     @property
     def signed_cells(self) -> tuple[NDArray[np.float32], float]:
@@ -183,10 +182,8 @@ class Crossbar:
         devices.
         """
         cells = np.empty(self._shape, np.float32)
-        for tiles, inputs in self._strips():
-            readings = self._cells.read(tiles).transpose(0, 2, 1)
-            strip = readings.reshape(-1, readings.shape[2])
-            cells[:, inputs] = strip[: self._shape[0], : inputs.stop - inputs.start]
+        for inputs, readings in self._readings():
+            cells[:, inputs] = readings
         if self._cells.centred:
             return cells, self._reading
         cells *= 2
@@ -197,6 +194,13 @@ class Crossbar:
     def largest_cell(self) -> int:
         """Largest difference of an ideal device to its reference, in units of `signed_cells`."""
         return self._states - 1
+
+    def _readings(self) -> Iterator[tuple[slice, NDArray[np.floating]]]:
+        """The inputs of each tile row, and the readings of their cells, m x inputs."""
+        for tiles, inputs in self._strips():
+            readings = self._cells.read(tiles).transpose(0, 2, 1)
+            strip = readings.reshape(-1, readings.shape[2])
+            yield inputs, strip[: self._shape[0], : inputs.stop - inputs.start]
 
     def _strips(self) -> Iterator[tuple[slice, slice]]:
         """The tiles of each tile row, with the inputs whose weights they hold."""

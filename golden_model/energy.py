@@ -8,13 +8,13 @@ metadata, and can be replaced by one of the user's in a TOML file. docs/energy.m
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from golden_model.events import Events
+from golden_model.files import read_toml
 from golden_model.parameters import Parameters
 from golden_model.reads import Reads
 
@@ -141,12 +141,7 @@ class EnergyTable:
 
         Raises `EnergyError` for a file that cannot be read and for an entry that is not allowed.
         """
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EnergyError(f"cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise EnergyError(f"{path} is not valid TOML: {error}") from error
+        values = read_toml(path, EnergyError)
         try:
             return cls.from_mapping(values)
         except EnergyError as error:

@@ -1,9 +1,10 @@
-"""Files that are either written whole or not at all."""
+"""Files: written whole or not at all, and TOML read with clear errors."""
 
 from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,16 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def read_toml(path: Path, error_type: type[Exception]) -> dict[str, Any]:
+    """The TOML document in `path`; raises `error_type` if it cannot be read or is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise error_type(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise error_type(f"{path} is not valid TOML: {error}") from error
 
 
 def _umask() -> int:

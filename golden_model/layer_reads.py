@@ -9,11 +9,12 @@ threads and after a resumption.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from golden_model.counters import Counters
 from golden_model.parameters import Parameters
 from golden_model.reads import Array, Reads, ReadSpec
 
@@ -25,7 +26,7 @@ FORWARD, TRANSPOSED = 0, 1
 
 
 @dataclass
-class ReadCounters:
+class ReadCounters(Counters):
     """What the reads of training did, added up."""
 
     input_clips: int = 0
@@ -38,11 +39,6 @@ class ReadCounters:
     """Vectors read forward once more because an ADC saturated."""
     repeated_transposed: int = 0
     """The same of transposed reads."""
-
-    def add(self, other: ReadCounters) -> None:
-        """Add `other` to these."""
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
 
 
 class LayerReads:

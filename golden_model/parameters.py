@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from golden_model.files import read_toml
 from golden_model.formats import EXACT_BITS, WordFormat
 
 HISTORY_BITS = 28
@@ -180,12 +180,7 @@ class Parameters:
     @classmethod
     def from_toml(cls, path: Path) -> Parameters:
         """Parameters read from TOML file `path`, fields not named there having their defaults."""
-        try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ParameterError(f"cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ParameterError(f"{path} is not valid TOML: {error}") from error
+        values = read_toml(Path(path), ParameterError)
         try:
             return cls.from_mapping(values)
         except ParameterError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from golden_model.arrays import CELLS, IDEAL, Device
 from golden_model.device_presets import PRESETS
 from golden_model.devices import LAWS, DeviceError
+from golden_model.files import read_toml
 from golden_model.parameters import ParameterError
 from golden_model.reads import ReadError
 from golden_model.setting_names import flatten, with_values
@@ -106,12 +106,7 @@ class Sweep:
         Raises `ComparisonError` for a file that cannot be read and for a key or value that is not
         allowed.
         """
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ComparisonError(f"cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ComparisonError(f"{path} is not valid TOML: {error}") from error
+        table = read_toml(path, ComparisonError)
         try:
             return _sweep(table)
         except (ComparisonError, DeviceError, ReadError, TrainingError, ParameterError) as error:

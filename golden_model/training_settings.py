@@ -206,8 +206,7 @@ class TrainingSettings:
             if self.optimizer == "sbe":
                 rank, block = 1, min(positions, block)
             rank = min(rank, m, n)
-            fixed = self.optimizer == "sbpca" and self.arithmetic == "fixed"
-            if fixed and rank > parameters.max_rank:
+            if self.fixed and rank > parameters.max_rank:
                 raise TrainingError(
                     f"rank = {rank} of layer {name} exceeds the accelerator's max_rank = "
                     f"{parameters.max_rank}: lower the rank, raise max_rank, or train in float"

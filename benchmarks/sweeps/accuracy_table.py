@@ -1,7 +1,7 @@
 """The accuracies of `benchmarks/sweeps/accuracy.toml` as a Markdown table: optimisers by ranks.
 
     eigenbar compare benchmarks/sweeps/accuracy.toml --out results/accuracy
-    python benchmarks/accuracy.py results/accuracy/runs.jsonl
+    python benchmarks/sweeps/accuracy_table.py results/accuracy/runs.jsonl
 
 A cell has the mean test accuracy in percent over the method's seeds, at its best learning rate;
 the least and the largest if there are several; and how far the mean is from MBGD's over the same
@@ -11,12 +11,12 @@ seeds.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
 from golden_model.comparison_results import Method, methods
+from golden_model.files import write_json
 from golden_model.run_log import read_lines
 
 
@@ -71,7 +71,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file that takes the table's data")
     options = parser.parse_args()
     found = [method for method in methods(read_lines(options.runs)) if method.runs]
-    reference = by_seed(next(method for method in found if method.settings["optimizer"] == "mbgd"))
+    mbgd = [method for method in found if method.settings["optimizer"] == "mbgd"]
+    if not mbgd:
+        parser.error(f"{options.runs} has no results of mbgd, to which all others are compared")
+    reference = by_seed(mbgd[0])
     cells = [cell(method, reference) for method in found]
     columns = list(dict.fromkeys(cell["rank"] for cell in cells))
     columns.sort(key=lambda rank: (not rank.isdigit(), int(rank) if rank.isdigit() else 0))
@@ -81,7 +84,7 @@ def main() -> None:
         texts = {cell["rank"]: text(cell) for cell in cells if cell["method"] == name}
         print(f"| {name} | {' | '.join(texts.get(rank, '') for rank in columns)} |")
     if options.json:
-        options.json.write_text(json.dumps(cells, indent=1) + "\n")
+        write_json(options.json, {"cells": cells})
 
 
 if __name__ == "__main__":
