@@ -10,8 +10,9 @@ and exponent in the order of the datapath.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,6 +254,10 @@ def run_batch(
     return batch.result()
 
 
+BatchRunner = Callable[[FixedState, Iterable[tuple[Words, Words]], float], BatchResult]
+"""`run_batch` on a certain accelerator, of state, samples and carry."""
+
+
 @dataclass(frozen=True)
 class Units:
     """What tau of the last batch stands for, which the host keeps from batch to batch."""
@@ -278,9 +283,11 @@ class FixedSbpca:
         rank: int,
         seed: int = 0,
         momentum: float | None = None,
+        run: BatchRunner | None = None,
     ) -> None:
         """Start an m x n layer at random factors of weight zero; see `sbpca.history_samples`.
 
+        Batches are computed here, or by `run`.
         Raises ValueError for a layer or a rank larger than `parameters` can hold. The rank may
         exceed `parameters.columns`.
         """
@@ -293,6 +300,7 @@ class FixedSbpca:
             raise ValueError(f"rank {rank} exceeds max_rank = {parameters.max_rank}: raise it")
         self._parameters = parameters
         self._momentum = momentum
+        self._run = run or partial(run_batch, parameters)
         self.words = initial_fixed_state(parameters, m, n, rank, seed)
         self.scale = np.zeros(rank)
         """tau of the last batch, k scalars."""
@@ -337,7 +345,7 @@ class FixedSbpca:
         """Factors of a batch of `samples`, words that are `streamed` in blocks of `block`."""
         history = history_samples(samples, block, self._momentum)
         carry = self.units.carry(history, exponent)
-        result = run_batch(self._parameters, self.words, streamed, carry)
+        result = self._run(self.words, streamed, carry)
         self.words, self.scale = result.state, result.scale
         self.units = Units(history + samples, exponent)
         self.saturations += result.saturations

@@ -21,8 +21,9 @@ from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
 from hdl.sequencer import Phase
 from hdl.update import update_cycles
-from sim.driver import AcceleratorDriver, unpack_state
+from sim.driver import AcceleratorDriver
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
+from sim.packets import unpack_state
 from sim.runner import load_job, save_answer
 
 PERIOD_NS = 10

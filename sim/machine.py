@@ -1,0 +1,268 @@
+"""An accelerator with its digital twin in simulation, on which training runs.
+
+`Harness` is what both simulations offer: `sim.native`, a C++ model without Python in its cycles,
+and `sim.served`, cocotb on any simulator. `SimulatedMachine` is `golden_model.machine.Machine` on
+either.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from golden_model import scalar
+from golden_model.arrays import UpdateCounters
+from golden_model.fixed import BatchResult, FixedState
+from golden_model.formats import Words
+from golden_model.machine import Conductances, Pulses
+from golden_model.optimizers import LayerPlan
+from golden_model.parameters import Parameters
+from golden_model.twin import TwinSpec
+from hdl.registers import RegisterMap
+from sim.job import Batch, Update
+from sim.packets import batch_packets, batch_settings, unpack_state
+from sim.tools import SimulatorError
+
+Cells = NDArray[np.uint32]
+"""Numbers of cells of the twin, or words of cells."""
+
+PATIENCE = 1 << 26
+"""Clock cycles without an answer after which a machine hangs: more than the update of the largest
+layer takes on the slowest twin."""
+
+
+class Harness(Protocol):
+    """A simulated `hdl.system.System`, clocked and reset, as its host sees it.
+
+    Raises `SimulatorError` if the simulation hangs or ends.
+    """
+
+    def write(self, address: int, word: int) -> int:
+        """Write a register; AXI's response, 0 if it was taken."""
+        ...
+
+    def read(self, address: int) -> int:
+        """Read a register."""
+        ...
+
+    def poll(self, address: int, mask: int, value: int) -> None:
+        """Read a register until its bits `mask` are `value`."""
+        ...
+
+    def exchange(self, packets: Sequence[bytes], answer: int) -> bytes:
+        """Send `packets` and meanwhile receive one of `answer` bytes, or none if that is 0."""
+        ...
+
+    def program(self, cells: Cells, words: Cells) -> None:
+        """Program cells by number, to conductances."""
+        ...
+
+    def cells(self, cells: Cells) -> Cells:
+        """The words of cells by number, when the twin has applied all pulses."""
+        ...
+
+    @property
+    def faults(self) -> list[str]:
+        """Faults that the twin has seen since reset."""
+        ...
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles simulated."""
+        ...
+
+    @property
+    def coincidences(self) -> int:
+        """Coincidences of a row pulse and a column pulse on the lines so far."""
+        ...
+
+    def close(self) -> None:
+        """End the simulation; its waveforms are then complete."""
+        ...
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a network's layers lie in one grid of tiles."""
+
+    origins: tuple[tuple[int, int], ...]
+    """Row and column of the first tile of each layer."""
+    grid: tuple[int, int]
+    """Rows and columns of tiles."""
+
+    @staticmethod
+    def of(plans: Sequence[LayerPlan], parameters: Parameters) -> Placement:
+        """Side by side in rows as wide as the widest layer.
+
+        Raises `SimulatorError` for more tiles than the drivers of `parameters` address.
+        """
+        sizes = [
+            (-(-plan.n // parameters.tile_rows), -(-plan.m // parameters.tile_columns))
+            for plan in plans
+        ]
+        width = max(columns for _, columns in sizes)
+        origins, row, column, height = [], 0, 0, 0
+        for rows, columns in sizes:
+            if column + columns > width:
+                row, column, height = row + height, 0, 0
+            origins.append((row, column))
+            column, height = column + columns, max(height, rows)
+        grid = (row + height, width)
+        for name, needed in zip(("grid_rows", "grid_columns"), grid, strict=True):
+            if needed > getattr(parameters, name):
+                raise SimulatorError(
+                    f"the network takes {grid[0]} x {grid[1]} tiles, more than {name} = "
+                    f"{getattr(parameters, name)} of the drivers: raise {name} "
+                    f"(--set {name}={needed}) or take larger tiles"
+                )
+        return Placement(tuple(origins), grid)
+
+
+class SimulatedMachine:
+    """See `golden_model.machine.Machine`. All layers share the accelerator, one after another."""
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        plans: Sequence[LayerPlan],
+        placement: Placement,
+        spec: TwinSpec,
+        harness: Harness,
+    ) -> None:
+        """The layers of `plans`, placed as `placement` says, on the machine in `harness`.
+
+        Its twin is that of `spec`.
+        """
+        self._parameters = parameters
+        self._plans = plans
+        self._placement = placement
+        self._spec = spec
+        self._harness = harness
+        self._map = RegisterMap.of(parameters)
+        self._held: int | None = None
+        self._run_cycles, self._update_cycles, self._cycles, self._seconds = 0, 0, 0, 0.0
+        for name, value in parameters.as_dict().items():
+            if self._read(name.upper()) != value:
+                raise SimulatorError(f"the machine has another {name} than {value}")
+
+    def factorise(
+        self, layer: int, state: FixedState, samples: Iterable[tuple[Words, Words]], carry: float
+    ) -> BatchResult:
+        """See `Machine`: the state goes in and comes back, as layers take turns."""
+        plan, parameters = self._plans[layer], self._parameters
+        batch = Batch(plan.name, plan.m, plan.n, plan.rank, list(samples), state, carry)
+        rows = parameters.rows(plan.n) + parameters.rows(plan.m)
+        began = time.perf_counter()
+        self._begin(batch, store=True)
+        packet = self._harness.exchange(
+            batch_packets(parameters, batch), plan.rank * rows * parameters.stream_bytes
+        )
+        self._end(plan.name)
+        x, delta = unpack_state(parameters, packet, plan.n, plan.m, plan.rank)
+        result = BatchResult(
+            FixedState(x[: plan.n], delta[: plan.m], self._scalars("WEIGHT", plan.rank)),
+            self._scalars("SCALE", plan.rank),
+            self._read("SATURATIONS"),
+        )
+        self._seconds += time.perf_counter() - began
+        self._held = layer
+        return result
+
+    def update(self, layer: int, pulses: Pulses) -> UpdateCounters:
+        """See `Machine`. A run of no blocks, on the factors and weights that it finds."""
+        if self._held != layer:
+            raise ValueError(f"layer {layer} is not the one that the machine ran last")
+        plan = self._plans[layer]
+        update = Update(
+            pulses.rate, pulses.slots_min, pulses.slots_max, pulses.scrambled, pulses.seed
+        )
+        batch = Batch(plan.name, plan.m, plan.n, plan.rank, [], None, 1.0, update)
+        row, column = self._placement.origins[layer]
+        before = self._harness.coincidences
+        began = time.perf_counter()
+        self._write("TILE", self._map["TILE"].encode(row=row, column=column))
+        self._begin(batch, store=False)
+        self._end(plan.name)
+        self._update_cycles += self._read("UPDATE_CYCLES")
+        counters = UpdateCounters(
+            pulses=self._read("PULSES"),
+            clips=self._read("CLIPS"),
+            coincidences=self._harness.coincidences - before,
+        )
+        self._seconds += time.perf_counter() - began
+        return counters
+
+    def program(self, layer: int, conductances: Conductances) -> None:
+        """See `Machine`."""
+        self._harness.program(self._cells(layer), conductances.astype(np.uint32))
+
+    def conductances(self, layer: int) -> Conductances:
+        """See `Machine`."""
+        words = self._harness.cells(self._cells(layer))
+        if faults := self._harness.faults:
+            raise SimulatorError(f"the twin reports: {', '.join(faults)}")
+        mask = (1 << self._spec.conductance_bits) - 1
+        return (words & np.uint32(mask)).astype(np.int64)
+
+    def counters(self) -> dict[str, Any]:
+        """See `Machine`: simulated clock cycles, those of runs and of updates, and seconds."""
+        cycles = self._harness.cycles
+        counted = {
+            "simulated_cycles": cycles - self._cycles,
+            "run_cycles": self._run_cycles,
+            "update_cycles": self._update_cycles,
+            "seconds": self._seconds,
+        }
+        self._cycles, self._run_cycles, self._update_cycles, self._seconds = cycles, 0, 0, 0.0
+        return counted
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._harness.close()
+
+    def _cells(self, layer: int) -> Cells:
+        """The number in the twin of each weight's cell, m x n."""
+        plan, p = self._plans[layer], self._parameters
+        row, column = self._placement.origins[layer]
+        inputs, outputs = np.arange(plan.n), np.arange(plan.m)[:, None]
+        tile_row = row + inputs // p.tile_rows
+        tile_column = column + outputs // p.tile_columns
+        tile = tile_row * self._placement.grid[1] + tile_column
+        line = tile * p.tile_rows + inputs % p.tile_rows
+        return (line * p.tile_columns + outputs % p.tile_columns).astype(np.uint32)
+
+    def _begin(self, batch: Batch, *, store: bool) -> None:
+        """Start a run of `batch`."""
+        self._held = None
+        for name, word, index in batch_settings(self._map, batch, store=store):
+            self._write(name, word, index)
+        self._write("CONTROL", self._map["CONTROL"].encode(start=1))
+
+    def _end(self, name: str) -> None:
+        """Wait until the run of layer `name` is done; raises `SimulatorError` if it failed."""
+        status = self._map["STATUS"]
+        busy = next(field.mask for field in status.fields if field.name == "busy")
+        self._harness.poll(self._map.address("STATUS"), busy, 0)
+        errors = self._map["ERROR"].decode(self._read("ERROR"))
+        wrong = [error for error, is_set in errors.items() if is_set]
+        if wrong or not status.decode(self._read("STATUS"))["done"]:
+            raise SimulatorError(
+                f"layer {name}: the run was not done; ERROR: {', '.join(wrong) or 'none'}"
+            )
+        self._run_cycles += self._read("CYCLES")
+
+    def _read(self, name: str, index: int = 0) -> int:
+        return self._harness.read(self._map.address(name, index))
+
+    def _write(self, name: str, word: int, index: int = 0) -> None:
+        response = self._harness.write(self._map.address(name, index), word)
+        if response:
+            raise SimulatorError(f"writing {name} was answered with response {response}")
+
+    def _scalars(self, name: str, count: int) -> NDArray[np.float64]:
+        return np.array([scalar.decode(self._read(name, index)) for index in range(count)])
