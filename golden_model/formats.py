@@ -88,7 +88,7 @@ class WordFormat:
         if least is None:
             least = np.full(len(values), NO_LEAST)
         shifts = np.empty(len(values), np.int64)
-        return out, shifts, _fill_rows(out, self.width, least, shifts)
+        return out, shifts, fill_rows(out, self.width, least, shifts)
 
     def exponent_of(self, values: NDArray[np.floating]) -> int:
         """The exponent that real `values` share as words; 0 if all are zero.
@@ -120,7 +120,7 @@ class WordFormat:
 
 
 @compiled
-def _fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
+def fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
     """`fill_row` of each of `rows`, in place; returns how many words saturated."""
     saturated = 0
     for row in range(len(rows)):
