@@ -141,6 +141,6 @@ def fill_row(row: Words, width: int, unit: float, least: int = NO_LEAST) -> tupl
     maximum = (1 << (width - 1)) - 1
     if largest * scale < maximum + 0.5:
         return shift, 0
-    saturated = int(np.count_nonzero(row > maximum))  # the largest rounded up to a carry, to even
-    np.minimum(row, maximum, row)
-    return shift, saturated
+    beyond = row > maximum  # the largest rounded up to a carry, to even
+    row[beyond] = maximum
+    return shift, int(np.count_nonzero(beyond))
