@@ -1,6 +1,6 @@
 """Training on a machine: what it takes of an accelerator with its array, and a layer's part in it.
 
-The machine computes, bit for bit, what `golden_model.fixed.run_batch` and `Crossbar.update` do: a
+The machine computes, bit for bit, what `golden_model.fixed.FixedBatch` and `Crossbar.update` do: a
 batch of a layer's samples becomes factors, and factors become pulses into the layer's cells. What
 stands around them in training is the same code, so a run on a machine gives the results of
 `arithmetic = fixed` on a pulsed array of ideal devices. `sim.machine` is one.
@@ -8,17 +8,14 @@ stands around them in training is the same code, so a run on a machine gives the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from golden_model.arrays import Device, PulsedArray, UpdateCounters
-from golden_model.fixed import BatchResult, BatchRunner, FixedState
-from golden_model.formats import Words
+from golden_model.fixed import BatchResult, FixedState, Samples
 from golden_model.layers import WeightLayer
 from golden_model.optimizers import WordFactors
 from golden_model.parameters import Parameters
@@ -48,9 +45,15 @@ class Machine(Protocol):
     """An accelerator and the array that holds the cells of a network's weight layers, by number."""
 
     def factorise(
-        self, layer: int, state: FixedState, samples: Iterable[tuple[Words, Words]], carry: float
+        self,
+        layer: int,
+        state: FixedState,
+        activations: Samples,
+        errors: Samples,
+        block: int,
+        carry: float,
     ) -> BatchResult:
-        """`fixed.run_batch` for `layer`."""
+        """`fixed.BatchRunner` of `layer`."""
         ...
 
     def update(self, layer: int, pulses: Pulses) -> UpdateCounters:
@@ -71,11 +74,6 @@ class Machine(Protocol):
     def counters(self) -> dict[str, Any]:
         """What the machine did since the last call, for the results of an epoch."""
         ...
-
-
-def batch_runner(machine: Machine, layer: int) -> BatchRunner:
-    """What runs the batches of `layer` on `machine` in place of the golden model."""
-    return partial(machine.factorise, layer)
 
 
 class MachineArray(PulsedArray):

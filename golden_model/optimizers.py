@@ -228,7 +228,7 @@ class FixedOptimizer(_Streaming):
         plans: Sequence[LayerPlan],
         seed: int,
         momentum: float | None = None,
-        runs: Sequence[BatchRunner | None] | None = None,
+        runs: Sequence[BatchRunner | None] = (),
     ) -> None:
         """One factoriser for each of `plans`, in the order of the network's weight layers.
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from golden_model.datasets import Dataset
 from golden_model.energy import EnergyTable, training_energy
 from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
+from golden_model.fixed import BatchRunner
 from golden_model.images import Images
 from golden_model.layer_reads import ReadCounters
 from golden_model.layers import Array, WeightLayer
-from golden_model.machine import Machine, MachineArray, batch_runner
+from golden_model.machine import Machine, MachineArray
 from golden_model.optimizer_cost import BatchCost, batch_cost
 from golden_model.optimizers import (
     FixedOptimizer,
@@ -179,12 +181,15 @@ class Trainer:
                 unbiased = settings.optimizer == "lrt-unbiased"
                 return LrtOptimizer(plans, settings.seed, unbiased=unbiased)
         if settings.fixed:
-            machine = self.machine
-            runs = machine and [batch_runner(machine, index) for index in range(len(plans))]
+            runs = [self._batch_runner(index) for index in range(len(plans))]
             return FixedOptimizer(
                 settings.parameters, plans, settings.seed, settings.momentum, runs
             )
         return FloatOptimizer(plans, settings.seed, settings.momentum)
+
+    def _batch_runner(self, layer: int) -> BatchRunner | None:
+        """What computes the batches of `layer` in place of the golden model, if anything does."""
+        return None if self.machine is None else partial(self.machine.factorise, layer)
 
     def step(self, images: Array, labels: Labels, seed: int = 0, epoch: int = 1) -> float:
         """Train with one batch; returns its mean loss. `seed` draws what is random in pulses.
@@ -459,7 +464,7 @@ def _epoch(
     return line
 
 
-def check_files(checkpoint: Path | None, resume: bool, results: Path | None) -> None:
+def check_files(checkpoint: Path | None, resume: bool | None, results: Path | None) -> None:
     """Raise `TrainingError` now rather than after an epoch for files that cannot be written."""
     for path in (checkpoint, results):
         if path is not None and (reason := why_unwritable(path)):

@@ -8,7 +8,7 @@ either.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from golden_model import scalar
 from golden_model.arrays import UpdateCounters
-from golden_model.fixed import BatchResult, FixedState
-from golden_model.formats import Words
+from golden_model.fixed import BatchResult, FixedState, Samples
 from golden_model.machine import Conductances, Pulses
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
+from golden_model.sbpca import blocks
 from golden_model.twin import TwinSpec
 from hdl.registers import RegisterMap
 from sim.job import Batch, Update
@@ -151,11 +151,25 @@ class SimulatedMachine:
                 raise SimulatorError(f"the machine has another {name} than {value}")
 
     def factorise(
-        self, layer: int, state: FixedState, samples: Iterable[tuple[Words, Words]], carry: float
+        self,
+        layer: int,
+        state: FixedState,
+        activations: Samples,
+        errors: Samples,
+        block: int,
+        carry: float,
     ) -> BatchResult:
         """See `Machine`: the state goes in and comes back, as layers take turns."""
         plan, parameters = self._plans[layer], self._parameters
-        batch = Batch(plan.name, plan.m, plan.n, plan.rank, list(samples), state, carry)
+        word = parameters.word
+        samples = [
+            (
+                word.words(activations.values[part], activations.exponent),
+                word.words(errors.values[part], errors.exponent),
+            )
+            for part in blocks(len(errors.values), block)
+        ]
+        batch = Batch(plan.name, plan.m, plan.n, plan.rank, samples, state, carry)
         rows = parameters.rows(plan.n) + parameters.rows(plan.m)
         began = time.perf_counter()
         self._begin(batch, store=True)

@@ -88,7 +88,8 @@ def _commands(
     uses = " ".join(f"USE({lane})" for lane in range(lanes))
     (folder / "lanes.h").write_text(f"#define LANES(USE) {uses}\n")
     public = folder / "cells.vlt"
-    lines = [f'public_flat_rd -module "{TOP}.twin.lane_{lane}" -var "cells"' for lane in range(lanes)]
+    names = (f"{TOP}.twin.lane_{lane}" for lane in range(lanes))
+    lines = [f'public_flat_rd -module "{name}" -var "cells"' for name in names]
     public.write_text("\n".join(["`verilator_config", *lines, ""]))
     defines = [f"-DEIGENBAR_LANES={lanes}", f"-DEIGENBAR_STREAM_BYTES={parameters.stream_bytes}"]
     tracing = []

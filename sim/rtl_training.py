@@ -43,9 +43,7 @@ def machine(
         library = build_native(parameters, spec, waves_format(waves), builds)
         running = NativeHarness(parameters, library, waves)
     else:
-        raise SimulatorError(
-            f"unknown harness {harness!r}; choose one of: {', '.join(HARNESSES)}"
-        )
+        raise SimulatorError(f"unknown harness {harness!r}; choose one of: {', '.join(HARNESSES)}")
     try:
         yield SimulatedMachine(parameters, plans, placement, spec, running)
     finally:
@@ -63,7 +61,8 @@ def train(
     **options: Any,
 ) -> dict[str, Any]:
     """`training.train` with `options`, on a `machine` for settings whose arithmetic is `rtl`."""
-    training.check_files(options.get("checkpoint"), options.get("resume", False), options.get("results"))
+    files = (options.get(name) for name in ("checkpoint", "resume", "results"))
+    training.check_files(*files)  # before the time that a build takes
     with machine(
         settings,
         dataset.shape,
