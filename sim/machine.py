@@ -193,13 +193,16 @@ class SimulatedMachine:
             raise ValueError(f"layer {layer} is not the one that the machine ran last")
         plan = self._plans[layer]
         update = Update(
-            pulses.rate, pulses.slots_min, pulses.slots_max, pulses.scrambled, pulses.seed
+            pulses.rate,
+            pulses.slots_min,
+            pulses.slots_max,
+            pulses.scrambled,
+            pulses.seed,
+            origin=self._placement.origins[layer],
         )
         batch = Batch(plan.name, plan.m, plan.n, plan.rank, [], None, 1.0, update)
-        row, column = self._placement.origins[layer]
         before = self._harness.coincidences
         began = time.perf_counter()
-        self._write("TILE", self._map["TILE"].encode(row=row, column=column))
         self._begin(batch, store=False)
         self._end(plan.name)
         self._update_cycles += self._read("UPDATE_CYCLES")

@@ -81,6 +81,9 @@ def batch_settings(
         scrambled=int(update is not None and update.scrambled),
     )
     yield "MODE", mode, 0
+    origin = (0, 0) if update is None else update.origin
+    tile = dict(zip(("row", "column"), origin, strict=True))
+    yield "TILE", registers["TILE"].encode(**tile), 0
     if update is not None:
         yield "RATE", scalar.encode(update.rate), 0
         yield "SEED", update.seed, 0
