@@ -369,6 +369,10 @@ def summary(
         "settings": trainer.settings.as_dict(),
         "history": history,
     }
+    if "machine" in result:
+        simulated = result["machine"]
+        rate = simulated["simulated_cycles"] / simulated["seconds"]
+        result["machine"] = simulated | {"cycles_per_second": rate}
     return result | energy_of(result, trainer.settings, energy or EnergyTable())
 
 

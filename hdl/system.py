@@ -1,6 +1,7 @@
 """A whole machine without an analog chip: the accelerator and the digital twin of its array."""
 
 from amaranth import Module
+from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -10,6 +11,7 @@ from golden_model.twin import TwinSpec
 from hdl.accelerator import Accelerator
 from hdl.twin import CrossbarTwin
 from hdl.twin_lane import cell_layout
+from hdl.verilog import NAME, join_assignments
 
 FAULTS = ("overflow", "line_fault", "tile_fault")
 """The twin's faults, the bits of port `faults` from the lowest."""
@@ -118,3 +120,9 @@ class System(wiring.Component):
             self.response_word.eq(twin.response.payload.as_value()),
         ]
         return m
+
+
+def system_verilog(parameters: Parameters, spec: TwinSpec) -> str:
+    """The Verilog of `System`, module `hdl.verilog.NAME`."""
+    system = System(parameters, spec)
+    return join_assignments(verilog.convert(system, name=NAME, strip_internal_attrs=True))

@@ -137,6 +137,7 @@ class Bench:
         self.dut = dut
         self.parameters = job.parameters
         self.driver = AcceleratorDriver(dut, job.parameters)
+        dut.array_ready.value = 1
         self.monitor = PinMonitor(dut)
         self.held: FixedState | None = None
         if job.stall:

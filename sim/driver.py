@@ -24,11 +24,10 @@ from sim.packets import batch_packets, batch_settings
 
 
 class AcceleratorDriver:
-    """Reads and writes registers by name, and sends and receives packets; the array is ready."""
+    """Reads and writes registers by name, and sends and receives packets."""
 
     def __init__(self, dut: Any, parameters: Parameters) -> None:
         self.parameters = parameters
-        dut.array_ready.value = 1
         self.map = RegisterMap.of(parameters)
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.clk, dut.rst)
@@ -50,8 +49,12 @@ class AcceleratorDriver:
 
     async def read(self, name: str, index: int = 0) -> int:
         """The word in register `name`."""
-        answer = await self.registers.read(self.map.address(name, index), 4)
-        assert answer.resp == AxiResp.OKAY, f"reading {name} was answered {answer.resp}"
+        return await self.read_word(self.map.address(name, index))
+
+    async def read_word(self, address: int) -> int:
+        """The word at `address`."""
+        answer = await self.registers.read(address, 4)
+        assert answer.resp == AxiResp.OKAY, f"reading {address:#x} was answered {answer.resp}"
         return int.from_bytes(answer.data, "little")
 
     async def fields(self, name: str) -> dict[str, int]:

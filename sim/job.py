@@ -75,6 +75,15 @@ class Job:
     """Seed of the pauses."""
 
 
+@dataclass(frozen=True)
+class Serve:
+    """Requests of a host in another process are to be served, see `sim.served`."""
+
+    parameters: Parameters
+    address: str
+    """The host's socket."""
+
+
 @dataclass
 class BatchAnswer:
     """How a batch compared with the golden model."""

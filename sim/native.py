@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.back import verilog
 from numpy.typing import NDArray
 
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
-from hdl.system import FAULTS, System
-from hdl.verilog import NAME, join_assignments
+from hdl.system import FAULTS, system_verilog
 from sim.machine import PATIENCE, Cells
 from sim.runner import TIMESCALE, TOP, build_once, make_command
 from sim.tools import SimulatorError, environment
@@ -49,12 +47,6 @@ def waves_format(path: Path | None) -> str | None:
             f"waveforms cannot go to {path}: its name must end in {' or '.join(WAVES)}"
         )
     return None if path is None else WAVES[path.suffix]
-
-
-def system_verilog(parameters: Parameters, spec: TwinSpec) -> str:
-    """The Verilog of `System`, module `NAME`."""
-    system = System(parameters, spec)
-    return join_assignments(verilog.convert(system, name=NAME, strip_internal_attrs=True))
 
 
 def build_native(

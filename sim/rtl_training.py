@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,42 @@ from golden_model.training_settings import TrainingSettings
 from hdl.system import twin_spec
 from sim.machine import Harness, Placement, SimulatedMachine
 from sim.native import NativeHarness, build_native, waves_format
-from sim.tools import SimulatorError
+from sim.served import ServedHarness, build_system
+from sim.tools import SimulatorError, environment
 
 HARNESSES = ("native", "cocotb")
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How the hardware is simulated; no result depends on it.
+
+    Raises `SimulatorError` for what does not go together.
+    """
+
+    harness: str = "native"
+    """`native`, Verilator's C++ model by itself, or `cocotb`."""
+    simulator: str = "verilator"
+    """The simulator of cocotb."""
+    waves: Path | None = None
+    """File that takes all signals, FST or VCD (native)."""
+    builds: Path | None = None
+    """Folder that keeps builds, `runner.BUILDS` unless given."""
+
+    def __post_init__(self) -> None:
+        if self.harness not in HARNESSES:
+            raise SimulatorError(
+                f"unknown harness {self.harness!r}; choose one of: {', '.join(HARNESSES)}"
+            )
+        if self.harness == "native" and self.simulator != "verilator":
+            raise SimulatorError(
+                f"the native harness is Verilator's: simulator {self.simulator} goes with harness "
+                "cocotb"
+            )
+        if self.harness == "cocotb" and self.waves is not None:
+            raise SimulatorError("waves are recorded by the native harness: choose that")
+        waves_format(self.waves)
+        environment(self.simulator)
 
 
 @contextmanager
@@ -23,27 +57,24 @@ def machine(
     settings: TrainingSettings,
     shape: tuple[int, int, int],
     classes: int,
-    *,
-    harness: str = "native",
-    simulator: str = "verilator",
-    waves: Path | None = None,
-    builds: Path | None = None,
+    simulation: Simulation,
 ) -> Iterator[SimulatedMachine]:
-    """A machine that holds the layers of `settings`, in `harness`, one of `HARNESSES`.
+    """A machine that holds the layers of `settings` for images of `shape` and `classes`.
 
-    With `waves` all its signals are recorded there (native). Builds are kept below `builds`.
-    Raises `SimulatorError` if the simulator is missing or the drivers cannot reach all tiles.
+    Raises `SimulatorError` if a simulator fails or the drivers cannot reach all tiles.
     """
     parameters = settings.parameters
     plans = settings.plan(shape, classes)
     placement = Placement.of(plans, parameters)
     spec = twin_spec(parameters, placement.grid, settings.device.states)
     running: Harness
-    if harness == "native":
-        library = build_native(parameters, spec, waves_format(waves), builds)
+    if simulation.harness == "native":
+        waves = simulation.waves
+        library = build_native(parameters, spec, waves_format(waves), simulation.builds)
         running = NativeHarness(parameters, library, waves)
     else:
-        raise SimulatorError(f"unknown harness {harness!r}; choose one of: {', '.join(HARNESSES)}")
+        built = build_system(parameters, spec, simulation.simulator, simulation.builds)
+        running = ServedHarness(parameters, built)
     try:
         yield SimulatedMachine(parameters, plans, placement, spec, running)
     finally:
@@ -54,22 +85,12 @@ def train(
     settings: TrainingSettings,
     dataset: Dataset,
     *,
-    harness: str = "native",
-    simulator: str = "verilator",
-    waves: Path | None = None,
-    builds: Path | None = None,
+    simulation: Simulation | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """`training.train` with `options`, on a `machine` for settings whose arithmetic is `rtl`."""
+    """`training.train` with its `options` on a `machine`, of settings whose arithmetic is `rtl`."""
     files = (options.get(name) for name in ("checkpoint", "resume", "results"))
     training.check_files(*files)  # before the time that a build takes
-    with machine(
-        settings,
-        dataset.shape,
-        dataset.classes,
-        harness=harness,
-        simulator=simulator,
-        waves=waves,
-        builds=builds,
-    ) as running:
+    shape, classes = dataset.shape, dataset.classes
+    with machine(settings, shape, classes, simulation or Simulation()) as running:
         return training.train(settings, dataset, machine=running, **options)
