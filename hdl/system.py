@@ -122,7 +122,8 @@ class System(wiring.Component):
         return m
 
 
-def system_verilog(parameters: Parameters, spec: TwinSpec) -> str:
-    """The Verilog of `System`, module `hdl.verilog.NAME`."""
+def system_verilog(parameters: Parameters, spec: TwinSpec) -> tuple[str, list[str]]:
+    """The Verilog of `System`, module `hdl.verilog.NAME`, and the names of its ports."""
     system = System(parameters, spec)
-    return join_assignments(verilog.convert(system, name=NAME, strip_internal_attrs=True))
+    text = join_assignments(verilog.convert(system, name=NAME, strip_internal_attrs=True))
+    return text, ["clk", "rst", *system.signature.members]

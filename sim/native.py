@@ -57,7 +57,7 @@ def build_native(
     Raises `SimulatorError` if Verilator, or what it needs, is missing or fails.
     """
     variables = environment("verilator")
-    text = system_verilog(parameters, spec)
+    text, _ = system_verilog(parameters, spec)
     commands = partial(_commands, parameters, spec, waves, variables["PATH"])
     name = "native" if waves is None else f"native-{waves}"
     recipe = Path(__file__).read_bytes() + SOURCE.read_bytes()

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
-from hdl.system import System, system_verilog
+from hdl.system import system_verilog
 from sim.job import Serve
 from sim.machine import Cells
 from sim.runner import Build, build, run
@@ -31,8 +31,8 @@ def build_system(
     parameters: Parameters, spec: TwinSpec, simulator: str, folder: Path | None = None
 ) -> Build:
     """`System` built for `simulator`, or found built."""
-    ports = ["clk", "rst", *System(parameters, spec).signature.members]
-    return build(system_verilog(parameters, spec), ports, simulator, folder)
+    text, ports = system_verilog(parameters, spec)
+    return build(text, ports, simulator, folder)
 
 
 class ServedHarness:

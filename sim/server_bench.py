@@ -88,10 +88,10 @@ class Server:
         assert len(packet) == answer, f"a packet of {len(packet)} bytes came, not {answer}"
         return packet
 
-    async def _request(self, command: int, cell: int, word: int) -> None:
+    async def _request(self, command: str, cell: int, word: int) -> None:
         """Have the twin take a request; called, and done, at a falling edge."""
         dut = self._dut
-        dut.request_command.value = command
+        dut.request_command.value = Command.__members__[command].value
         dut.request_cell.value = cell
         dut.request_word.value = word
         dut.request_valid.value = 1
@@ -105,7 +105,7 @@ class Server:
         """See `Harness`."""
         await FallingEdge(self._dut.clk)
         for cell, word in zip(cells.ravel().tolist(), words.ravel().tolist(), strict=True):
-            await self._request(Command.PROGRAM.value, cell, word)
+            await self._request("PROGRAM", cell, word)
         await self._rest()
 
     async def cells(self, cells: Cells) -> Cells:
@@ -115,7 +115,7 @@ class Server:
         dut.response_ready.value = 1
         words = []
         for cell in cells.ravel().tolist():
-            await self._request(Command.READ.value, cell, 0)
+            await self._request("READ", cell, 0)
             if not int(dut.response_valid.value):
                 await RisingEdge(dut.response_valid)
                 await FallingEdge(dut.clk)
