@@ -56,7 +56,8 @@ class AdcBank(wiring.Component):
         held = Signal(data.ArrayLayout(signed(spec.sum_bits), max(lanes, adcs)))
         place = Signal(range(adcs))
         beats_left = Signal(range(beats_per_group(spec)))
-        sending, closing = Signal(), Signal()
+        sending = Signal()
+        closing = Signal()
 
         # Where the next sums go: groups of lanes one after another, or single sums.
         places = max(1, adcs // lanes)

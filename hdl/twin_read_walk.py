@@ -46,10 +46,10 @@ class ReadWalk(wiring.Component):
     one, and of a forward read at least `beats_per_group`, for the ADCs.
 
     `start` takes `transposed`, `sensed` lines (at least one), `driven`, a bit for each line that is
-    driven, and `base`, all of which but `driven` rest until the walk's last step. From the next
-    cycle on `busy` is high for as many cycles as there are steps. Two cycles after each of them,
-    `visit` tells what it does, and `address` which group of cells it visits in the lanes' memories;
-    otherwise `visit` is 0. `start` must not be high while busy.
+    driven, and `base`, all of which but `driven` rest until the last visit. From the next cycle on
+    `busy` is high for as many cycles as there are steps. Two cycles after each of them, `visit`
+    tells what it does, and `address` which group of cells it visits in the lanes' memories;
+    otherwise `visits`, `ends` and `closes` are low. `start` must not be high while busy.
     """
 
     def __init__(self, spec: TwinSpec) -> None:
