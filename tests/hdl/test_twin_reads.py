@@ -208,15 +208,16 @@ def test_a_read_of_a_tile_takes_little_more_than_its_groups():
     assert conversion_cycles(spec, ones, transposed=True, sensed=64) == 256 + 10 + 2 + 1
 
 
-def test_a_conversion_sees_all_slots_before_it():
-    """Also those that still queue when the drive ends; its codes come after their cycles."""
+@pytest.mark.parametrize("slots", [1, 5])
+def test_a_conversion_sees_all_slots_before_it(slots):
+    """Also those that still queue, or are at the pins' registers, when the drive ends."""
     bench = ReadBench(replace(SPEC, law=Law.IDEAL, asymmetry=0, step_spread=0, asymmetry_spread=0))
     settings = {"transposed": True, "sensed": 4, "resolution": 12, "shift": 2}
     ones = np.ones(6, dtype=int)
 
     async def drive(ctx):
         before = bench.expected(ones, **settings)[0]
-        for _ in range(5):
+        for _ in range(slots):
             await bench.slot(ctx, np.ones(4), np.ones(6))
         assert (bench.expected(ones, **settings)[0] > before).all()
         await bench.drive(ctx, ones, **settings)
@@ -306,14 +307,15 @@ def test_mistakes_of_reads_are_seen():
     settings = {"transposed": False, "sensed": 6, "resolution": 12, "shift": 0}
 
     def mistake(fault, disturb, counted, **changes):
-        """A drive of all rows for a slot, disturbed, and what of it counts."""
+        """After a read, a drive of all rows for a slot, disturbed, and what of it counts."""
         bench = ReadBench(spec)
 
         async def drive(ctx):
             dut = bench.dut
             await bench.scatter(ctx, np.random.default_rng(8))
             await bench.settle(ctx)
-            ctx.set(dut.resolution, 12)
+            await bench.drive(ctx, np.array([-2, 1, 2, 1]), **settings)
+            await bench.check_read(ctx, np.array([-2, 1, 2, 1]), **settings)
             bench.set_read(ctx, np.ones(4), False, (0, 0))
             ctx.set(dut.convert, 1)
             ctx.set(dut.sensed, 6)
