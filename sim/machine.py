@@ -142,7 +142,8 @@ class SimulatedMachine:
         self._plans = plans
         self._placement = placement
         self._spec = spec
-        self._harness = harness
+        self.harness = harness
+        """The simulation."""
         self._map = RegisterMap.of(parameters)
         self._held: int | None = None
         self._run_cycles, self._update_cycles, self._cycles, self._seconds = 0, 0, 0, 0.0
@@ -173,7 +174,7 @@ class SimulatedMachine:
         rows = parameters.rows(plan.n) + parameters.rows(plan.m)
         began = time.perf_counter()
         self._begin(batch, store=True)
-        packet = self._harness.exchange(
+        packet = self.harness.exchange(
             batch_packets(parameters, batch), plan.rank * rows * parameters.stream_bytes
         )
         self._end(plan.name)
@@ -201,7 +202,7 @@ class SimulatedMachine:
             origin=self._placement.origins[layer],
         )
         batch = Batch(plan.name, plan.m, plan.n, plan.rank, [], None, 1.0, update)
-        before = self._harness.coincidences
+        before = self.harness.coincidences
         began = time.perf_counter()
         self._begin(batch, store=False)
         self._end(plan.name)
@@ -209,26 +210,26 @@ class SimulatedMachine:
         counters = UpdateCounters(
             pulses=self._read("PULSES"),
             clips=self._read("CLIPS"),
-            coincidences=self._harness.coincidences - before,
+            coincidences=self.harness.coincidences - before,
         )
         self._seconds += time.perf_counter() - began
         return counters
 
     def program(self, layer: int, conductances: Conductances) -> None:
         """See `Machine`."""
-        self._harness.program(self._cells(layer), conductances.astype(np.uint32))
+        self.harness.program(self._cells(layer), conductances.astype(np.uint32))
 
     def conductances(self, layer: int) -> Conductances:
         """See `Machine`."""
-        words = self._harness.cells(self._cells(layer))
-        if faults := self._harness.faults:
+        words = self.harness.cells(self._cells(layer))
+        if faults := self.harness.faults:
             raise SimulatorError(f"the twin reports: {', '.join(faults)}")
         mask = (1 << self._spec.conductance_bits) - 1
         return (words & np.uint32(mask)).astype(np.int64)
 
     def counters(self) -> dict[str, Any]:
         """See `Machine`: simulated clock cycles, those of runs and of updates, and seconds."""
-        cycles = self._harness.cycles
+        cycles = self.harness.cycles
         counted = {
             "simulated_cycles": cycles - self._cycles,
             "run_cycles": self._run_cycles,
@@ -240,7 +241,7 @@ class SimulatedMachine:
 
     def close(self) -> None:
         """End the simulation."""
-        self._harness.close()
+        self.harness.close()
 
     def _cells(self, layer: int) -> Cells:
         """The number in the twin of each weight's cell, m x n."""
@@ -264,7 +265,7 @@ class SimulatedMachine:
         """Wait until the run of layer `name` is done; raises `SimulatorError` if it failed."""
         status = self._map["STATUS"]
         busy = next(field.mask for field in status.fields if field.name == "busy")
-        self._harness.poll(self._map.address("STATUS"), busy, 0)
+        self.harness.poll(self._map.address("STATUS"), busy, 0)
         errors = self._map["ERROR"].decode(self._read("ERROR"))
         wrong = [error for error, is_set in errors.items() if is_set]
         if wrong or not status.decode(self._read("STATUS"))["done"]:
@@ -274,10 +275,10 @@ class SimulatedMachine:
         self._run_cycles += self._read("CYCLES")
 
     def _read(self, name: str, index: int = 0) -> int:
-        return self._harness.read(self._map.address(name, index))
+        return self.harness.read(self._map.address(name, index))
 
     def _write(self, name: str, word: int, index: int = 0) -> None:
-        response = self._harness.write(self._map.address(name, index), word)
+        response = self.harness.write(self._map.address(name, index), word)
         if response:
             raise SimulatorError(f"writing {name} was answered with response {response}")
 

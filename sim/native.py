@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import shutil
+import subprocess
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,15 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 
 WAVES = {".fst": "fst", ".vcd": "vcd"}
 """Formats of waveforms by the suffix of their file."""
+
+OPTIMISATION = "-O2"
+"""The compiler's, of what runs in every cycle."""
+
+_VERILATE = (
+    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style",
+)  # fmt: skip
+"""Options of Verilator."""
 
 _FAILURES = {
     1: f"the machine did not answer within {PATIENCE} clock cycles",
@@ -57,47 +66,56 @@ def build_native(
     Raises `SimulatorError` if Verilator, or what it needs, is missing or fails.
     """
     variables = environment("verilator")
+    if waves == "fst":
+        _require_headers("lz4.h", "zlib.h")
     text, _ = system_verilog(parameters, spec)
-    commands = partial(_commands, parameters, spec, waves, variables["PATH"])
-    name = "native" if waves is None else f"native-{waves}"
-    recipe = Path(__file__).read_bytes() + SOURCE.read_bytes()
-    try:
-        built = build_once(text, commands, name, recipe, variables, folder)
-    except SimulatorError as error:
-        if waves == "fst" and ("lz4" in str(error) or "zlib" in str(error)):
-            raise SimulatorError(
-                "recording FST needs the libraries lz4 and zlib with their headers (Debian or "
-                "Ubuntu: apt install liblz4-dev zlib1g-dev); or record VCD: name a file .vcd"
-            ) from error
-        raise
-    return built / f"{TOP}.so"
-
-
-def _commands(
-    parameters: Parameters, spec: TwinSpec, waves: str | None, path: str, source: Path
-) -> list[list[str]]:
-    folder, lanes = source.parent, spec.cells_per_cycle
-    uses = " ".join(f"USE({lane})" for lane in range(lanes))
-    (folder / "lanes.h").write_text(f"#define LANES(USE) {uses}\n")
-    public = folder / "cells.vlt"
-    names = (f"{TOP}.twin.lane_{lane}" for lane in range(lanes))
-    lines = [f'public_flat_rd -module "{name}" -var "cells"' for name in names]
-    public.write_text("\n".join(["`verilator_config", *lines, ""]))
-    defines = [f"-DEIGENBAR_LANES={lanes}", f"-DEIGENBAR_STREAM_BYTES={parameters.stream_bytes}"]
-    tracing = []
+    lanes = range(spec.cells_per_cycle)
+    public = (f'public_flat_rd -module "{TOP}.twin.lane_{lane}" -var "cells"' for lane in lanes)
+    files = {
+        "lanes.h": f"#define LANES(USE) {' '.join(f'USE({lane})' for lane in lanes)}\n",
+        "cells.vlt": "\n".join(["`verilator_config", *public, ""]),
+        "native.cpp": SOURCE.read_text(),
+    }
+    defines = [
+        f"-DEIGENBAR_LANES={spec.cells_per_cycle}",
+        f"-DEIGENBAR_STREAM_BYTES={parameters.stream_bytes}",
+    ]
     if waves is not None:
         defines.append(f"-DEIGENBAR_WAVES_{waves.upper()}=1")
-        tracing = [f"--trace-{waves}", "--trace-structs"]
+
+    def commands(source: Path) -> list[list[str]]:
+        for name, content in files.items():
+            source.with_name(name).write_text(content)
+        return _commands(source, waves, defines, variables["PATH"])
+
+    name = "native" if waves is None else f"native-{waves}"
+    recipe = repr((files, defines, waves, _VERILATE, OPTIMISATION)).encode()
+    return build_once(text, commands, name, recipe, variables, folder) / f"{TOP}.so"
+
+
+def _require_headers(*names: str) -> None:
+    """Raise `SimulatorError` now, rather than minutes later, if the compiler lacks one of them."""
+    text = "".join(f"#include <{name}>\n" for name in names)
+    command = ["g++", "-x", "c++", "-E", "-"]
+    if subprocess.run(command, input=text, text=True, capture_output=True, check=False).returncode:
+        raise SimulatorError(
+            "recording FST needs the libraries lz4 and zlib with their headers (Debian or Ubuntu: "
+            "apt install liblz4-dev zlib1g-dev); or record VCD: name a file .vcd"
+        )
+
+
+def _commands(source: Path, waves: str | None, defines: list[str], path: str) -> list[list[str]]:
+    """Verilate `source`, in whose folder the other files are, and compile a shared library."""
+    folder = source.parent
     verilate = [
         "perl", shutil.which("verilator", path=path) or "verilator",
         "--cc", "--exe", "-Mdir", str(folder), "--top-module", TOP,
-        "--prefix", "Vtop", "-o", f"{TOP}.so", "--timescale", "/".join(TIMESCALE),
-        "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
-        "-Wno-fatal", "-Wno-lint", "-Wno-style", *tracing,
+        "--prefix", "Vtop", "-o", f"{TOP}.so", "--timescale", "/".join(TIMESCALE), *_VERILATE,
+        *([] if waves is None else [f"--trace-{waves}"]),
         "-CFLAGS", " ".join(["-fPIC", *defines]), "-LDFLAGS", "-shared",
-        str(SOURCE), str(public), str(source),
+        str(folder / "native.cpp"), str(folder / "cells.vlt"), str(source),
     ]  # fmt: skip
-    return [verilate, make_command(folder, "-O2")]
+    return [verilate, make_command(folder, OPTIMISATION)]
 
 
 class NativeHarness:

@@ -10,12 +10,14 @@ from typing import Any
 
 from golden_model import training
 from golden_model.datasets import Dataset
+from golden_model.files import why_unwritable
 from golden_model.training_settings import TrainingSettings
 from hdl.system import twin_spec
 from sim.machine import Harness, Placement, SimulatedMachine
 from sim.native import NativeHarness, build_native, waves_format
 from sim.served import ServedHarness, build_system
 from sim.tools import SimulatorError, environment
+from sim.waves import write_view
 
 HARNESSES = ("native", "cocotb")
 
@@ -49,6 +51,8 @@ class Simulation:
         if self.harness == "cocotb" and self.waves is not None:
             raise SimulatorError("waves are recorded by the native harness: choose that")
         waves_format(self.waves)
+        if self.waves is not None and (reason := why_unwritable(self.waves)):
+            raise SimulatorError(reason)
         environment(self.simulator)
 
 
@@ -71,6 +75,8 @@ def machine(
     if simulation.harness == "native":
         waves = simulation.waves
         library = build_native(parameters, spec, waves_format(waves), simulation.builds)
+        if waves is not None:
+            write_view(waves, parameters)
         running = NativeHarness(parameters, library, waves)
     else:
         built = build_system(parameters, spec, simulation.simulator, simulation.builds)
