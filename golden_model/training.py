@@ -97,11 +97,10 @@ class Trainer:
         `machine` computes batches and updates where the arithmetic is `rtl`, and nowhere else.
         """
         if (settings.arithmetic == "rtl") != (machine is not None):
+            needs = "needs a" if machine is None else "takes no"
             raise TrainingError(
-                f"arithmetic = {settings.arithmetic} "
-                + ("needs" if machine is None else "takes no")
-                + " machine to train on: `eigenbar train` and sim.rtl_training.train bring one for "
-                "arithmetic = rtl"
+                f"arithmetic = {settings.arithmetic} {needs} machine: arithmetic = rtl is trained "
+                "by `eigenbar train` and sim.rtl_training.train, the others without a machine"
             )
         self.settings = settings
         self.machine = machine

@@ -128,8 +128,9 @@ class TrainingSettings:
         rank_sequential = self.array == "pulsed" and self.update == RANK_SEQUENTIAL
         if rank_sequential and (self.optimizer != "sbpca" or not self.fixed):
             raise TrainingError(
-                "array = pulsed goes with optimizer = sbpca in fixed or rtl arithmetic: the drivers "
-                "apply the accelerator's words, an array cannot take a whole gradient at once; "
+                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed or rtl: the "
+                "drivers apply the accelerator's words, an array cannot take a whole gradient at "
+                "once; "
                 "update = rank-sum writes cell by cell, and takes every optimizer and arithmetic"
             )
         if self.array == "ideal" and self.update != RANK_SEQUENTIAL:

@@ -1,5 +1,6 @@
 """Training on the simulated hardware, in both harnesses, equals the golden model to the bit."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -179,3 +180,17 @@ def test_simulations_that_do_not_go_together_are_refused(options, message, tmp_p
         options = options | {"waves": tmp_path / options["waves"]}
     with pytest.raises(SimulatorError, match=message):
         Simulation(**options)
+
+
+def test_the_command_tells_what_was_simulated(settings, command_line, tmp_path):
+    config, results = tmp_path / "parameters.toml", tmp_path / "results.json"
+    config.write_text(settings.parameters.to_toml())
+    options = ("--arithmetic", "rtl", "--rank", 2, "--batch", 8, "--train-limit", 8)
+    devices = ("--device-states", 256, "--config", config, "--json", results)
+    status, output, error = command_line("train", *options, *devices)
+    assert (status, error) == (0, "")
+    machine = json.loads(results.read_text())["machine"]
+    assert f"machine: {machine['simulated_cycles']} clock cycles simulated, " in output
+    assert set(machine) == {
+        "simulated_cycles", "run_cycles", "update_cycles", "seconds", "cycles_per_second"
+    }  # fmt: skip
