@@ -8,7 +8,6 @@ model, then in the hardware. The first run builds the simulation, which no time 
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import replace
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from golden_model import checkpoints, datasets, training
+from golden_model.files import write_json
 from golden_model.training_settings import TrainingSettings
 from sim import rtl_training
 from sim.rtl_training import HARNESSES, Simulation
@@ -60,7 +60,7 @@ def main() -> int:
     )
     print(f"{values} words, weights and cells {'are equal' if equal else 'DIFFER'}")
     if options.json is not None:
-        options.json.write_text(json.dumps(rates, indent=2) + "\n")
+        write_json(options.json, rates)
     return not equal
 
 
