@@ -187,8 +187,8 @@ def test_the_command_tells_what_was_simulated(settings, command_line, tmp_path):
     config.write_text(settings.parameters.to_toml())
     options = ("--arithmetic", "rtl", "--rank", 2, "--batch", 8, "--train-limit", 8)
     devices = ("--device-states", 256, "--config", config, "--json", results)
-    status, output, error = command_line("train", *options, *devices)
-    assert (status, error) == (0, "")
+    status, output, _ = command_line("train", *options, *devices)
+    assert status == 0
     machine = json.loads(results.read_text())["machine"]
     assert f"machine: {machine['simulated_cycles']} clock cycles simulated, " in output
     assert set(machine) == {
