@@ -26,6 +26,7 @@ WIDTH, SLOTS = "parameters.width", "parameters.max_slots"
 """Settings that go together: words of a width tell so many slots apart."""
 
 UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
+    ({}, ("parameters.adcs", "parameters.adc_bits")),  # reads have bits of their own
     (
         {"array": "ideal"},
         ("device", "update", "reads", SLOTS, "parameters.tile_rows", "parameters.tile_columns"),

@@ -30,6 +30,7 @@ class Phase(enum.Enum, shape=4):  # type: ignore[call-arg]
     FINISH = 9
     UPDATE = 10
     STORE = 11
+    READ = 12
 
 
 class Sequencer(wiring.Component):

@@ -24,6 +24,7 @@ SMALL = Parameters(
     tile_rows=4,
     tile_columns=6,
     max_slots=32,
+    adcs=2,
 )
 
 
