@@ -62,8 +62,8 @@ class Parameters:
             )
         if self.adcs > self.lanes:
             raise ParameterError(
-                f"adcs = {self.adcs} exceed lanes = {self.lanes}: codes fill rows of sums, so lower "
-                "adcs or raise lanes"
+                f"adcs = {self.adcs} exceed lanes = {self.lanes}: at most as many codes come "
+                "in a cycle as a row has words; lower adcs or raise lanes"
             )
         if self.max_rank < self.columns:
             raise ParameterError(
