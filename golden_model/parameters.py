@@ -46,6 +46,8 @@ class Parameters:
     )
     tile_rows: int = _bounded(64, 2, 1024, "row lines of the crossbar tile (activation side)")
     tile_columns: int = _bounded(64, 2, 1024, "column lines of the crossbar tile (error side)")
+    grid_rows: int = _bounded(64, 1, 4096, "rows of tiles that the drivers can address")
+    grid_columns: int = _bounded(4, 1, 4096, "columns of tiles that the drivers can address")
     max_slots: int = _bounded(256, 1, 1024, "most slots of an update's phase", power_of_two=True)
     adcs: int = _bounded(4, 1, 64, "ADCs side by side: codes of a read a cycle", power_of_two=True)
     adc_bits: int = _bounded(12, 2, 24, "bits of an ADC's code pins")
@@ -55,6 +57,8 @@ class Parameters:
             self._check(parameter.name, parameter.metadata)
         self._check_multiple("tile_rows")
         self._check_multiple("tile_columns")
+        self._check_grid("grid_rows", "max_n", "tile_rows")
+        self._check_grid("grid_columns", "max_m", "tile_columns")
         if self.max_slots > 1 << (self.width - 1):
             raise ParameterError(
                 f"max_slots = {self.max_slots} is finer than a duty of width = {self.width} bits: "
@@ -105,6 +109,15 @@ class Parameters:
             raise ParameterError(
                 f"{name} = {value} must be a multiple of lanes = {self.lanes}: "
                 "lines are driven in whole rows of words"
+            )
+
+    def _check_grid(self, name: str, size: str, tile: str) -> None:
+        value, needed = getattr(self, name), -(-getattr(self, size) // getattr(self, tile))
+        if value < needed:
+            raise ParameterError(
+                f"{name} = {value} cannot hold {size} = {getattr(self, size)} lines in tiles of "
+                f"{tile} = {getattr(self, tile)}: it takes at least {needed}; "
+                f"raise {name} or {tile}, or lower {size}"
             )
 
     @property
@@ -231,6 +244,8 @@ PRESETS: dict[str, Parameters] = {
         buffer_rows=128,
         tile_rows=8,
         tile_columns=8,
+        grid_rows=8,
+        grid_columns=4,
         max_slots=64,
     ),
     "default": Parameters(),
@@ -244,6 +259,8 @@ PRESETS: dict[str, Parameters] = {
         buffer_rows=16384,
         tile_rows=128,
         tile_columns=128,
+        grid_rows=64,
+        grid_columns=32,
     ),
 }
 """Named parameters: `tiny` for small FPGAs and quick tests, `default`, and `large` for ASICs."""

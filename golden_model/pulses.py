@@ -223,11 +223,14 @@ class UpdatePulses:
         slots_max: int,
         scrambled: bool,
         seed: int,
+        origin: tuple[int, int] = (0, 0),
     ) -> None:
         """Prepare the update -sum_c kappas[c] x_c delta_c^T.
 
         `x` (n x k) and `delta` (m x k) are words, `kappas` k scalars, `slots_min` and `slots_max`
-        logarithms to base 2. Raises ValueError if the numbers of ranks differ.
+        logarithms to base 2, `origin` the row and the column of the layer's first tile in a grid
+        of several layers' tiles, which changes no pulse. Raises ValueError if the numbers of ranks
+        differ.
         """
         if not x.shape[1] == delta.shape[1] == len(kappas):
             raise ValueError(
@@ -243,6 +246,7 @@ class UpdatePulses:
             else None
             for c, kappa in enumerate(kappas)
         ]
+        self._origin = origin
         self._tiles = (
             -(-x.shape[0] // parameters.tile_rows),
             -(-delta.shape[0] // parameters.tile_columns),
@@ -259,8 +263,8 @@ class UpdatePulses:
                 rows, columns = self._pulses(lines, tile, tile + 1)
                 yield TilePulses(
                     rank,
-                    tile_row,
-                    tile_column,
+                    self._origin[0] + tile_row,
+                    self._origin[1] + tile_column,
                     rows.reshape(-1, rows.shape[-1]),
                     columns.reshape(-1, columns.shape[-1]),
                 )

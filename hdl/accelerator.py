@@ -23,8 +23,8 @@ PORTS = {
     "columns_positive": "Column lines driven with positive polarity in this slot.",
     "columns_negative": "Column lines driven with negative polarity in this slot.",
     "slot_valid": "The lines carry a slot of an update; idle without this and read_valid.",
-    "tile_row": "Row of tiles that the lines belong to.",
-    "tile_column": "Column of tiles that the lines belong to.",
+    "tile_row": "Row of the grid's tiles that the lines belong to.",
+    "tile_column": "Column of the grid's tiles that the lines belong to.",
     "rank": "Rank that the slot belongs to.",
     "read_valid": "The lines carry a slot of a read's drive.",
     "read_transposed": "1: columns are driven and rows sensed; 0: rows driven, columns sensed.",
@@ -112,7 +112,23 @@ class Accelerator(wiring.Component):
         # Settings
         slots_min, slots_max = registers.slots_min_log2, registers.slots_max_log2
         most = p.max_slots.bit_length() - 1
-        m.d.comb += core.slots_valid.eq((slots_min <= slots_max) & (slots_max <= most))
+        # Lines from the layer's first tile to the end of the grid; none if it lies outside.
+        farthest = (1 << len(registers.tile_row)) - 1
+        rows_left, columns_left = (
+            Signal(range((grid - farthest) * lines, grid * lines + 1), name=name)
+            for name, grid, lines in (
+                ("rows_left", p.grid_rows, p.tile_rows),
+                ("columns_left", p.grid_columns, p.tile_columns),
+            )
+        )
+        m.d.sync += [
+            rows_left.eq((p.grid_rows - registers.tile_row) * p.tile_rows),
+            columns_left.eq((p.grid_columns - registers.tile_column) * p.tile_columns),
+        ]
+        m.d.comb += [
+            core.tiles_valid.eq((registers.n <= rows_left) & (registers.m <= columns_left)),
+            core.slots_valid.eq((slots_min <= slots_max) & (slots_max <= most)),
+        ]
         for name in ("m", "n", "k", "block", "blocks", "last"):
             m.d.comb += getattr(core, name).eq(getattr(registers, name))
         for name in ("load", "store", "update"):
@@ -120,6 +136,8 @@ class Accelerator(wiring.Component):
         for name in ("m", "n", "k", "seed"):
             m.d.comb += getattr(update, name).eq(getattr(registers, name))
         m.d.comb += [
+            update.origin_row.eq(registers.tile_row),
+            update.origin_column.eq(registers.tile_column),
             update.slots_min.eq(slots_min),
             update.slots_max.eq(slots_max),
             update.scrambled.eq(registers.mode_scrambled),
@@ -130,6 +148,8 @@ class Accelerator(wiring.Component):
             core.vectors.eq(registers.vectors),
             core.read_settings.m.eq(registers.m),
             core.read_settings.n.eq(registers.n),
+            core.read_settings.origin_row.eq(registers.tile_row),
+            core.read_settings.origin_column.eq(registers.tile_column),
             registers.weight_significand_write.eq(core.finished),
             registers.weight_exponent_write.eq(core.finished),
         ]

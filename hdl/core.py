@@ -41,7 +41,8 @@ class Core(wiring.Component):
     except that a packet on its way out is finished; a malformed packet aborts likewise and pulses
     `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
     `update_scale` hold from the end of a batch (`finished`) to the next `start`; `read_finished`
-    tells the end of reads.
+    tells the end of reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a
+    start on, that the bounds of slots are in order, and that the layer lies within the grid.
 
     Counters of the last run: `cycles` busy, `phase_cycles` of them in each `Phase`,
     `multiply_cycles` in which the array took a step, `saturations` of words.
@@ -71,6 +72,7 @@ class Core(wiring.Component):
                 "store": In(1),
                 "update": In(1),
                 "slots_valid": In(1),
+                "tiles_valid": In(1),
                 "carry": In(SCALAR),
                 "rate": In(SCALAR),
                 "host_weight": In(scalars),
@@ -135,7 +137,7 @@ class Core(wiring.Component):
             self.packet_short.eq(loader.short | reader.short),
             self.packet_long.eq(loader.long | reader.long),
             sequencer.start.eq(self.start & ~self.busy),
-            sequencer.slots_valid.eq(self.slots_valid),
+            sequencer.pulses_valid.eq(self.slots_valid & self.tiles_valid),
             sequencer.state_loaded.eq(loader.state_loaded),
             sequencer.full.eq(loader.full),
             sequencer.sender_busy.eq(sender.busy),
@@ -183,7 +185,7 @@ class Core(wiring.Component):
             reader.abort.eq(abort),
             reader.settings.eq(self.read_settings),
             reader.vectors.eq(self.vectors),
-            reader.sizes_valid.eq(sequencer.sizes_valid),
+            reader.sizes_valid.eq(sequencer.sizes_valid & self.tiles_valid),
             loader.input.payload.eq(self.input.payload),
             loader.input.valid.eq(self.input.valid & ~reader.busy),
             reader.input.payload.eq(self.input.payload),

@@ -29,7 +29,7 @@ def read_drive(parameters: Parameters) -> wiring.Signature:
             "threshold": Out(p.width - 1),
             "fire": Out(1),
             "convert": Out(1),
-            "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
-            "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
+            "tile_row": Out(bits_for(p.grid_rows - 1)),
+            "tile_column": Out(bits_for(p.grid_columns - 1)),
         }
     )

@@ -12,7 +12,7 @@ from hdl.partial_sums import SUM_BITS, largest_bit, sum_rows
 
 
 def read_settings(parameters: Parameters) -> data.StructLayout:
-    """How vectors are read: the registers READ, M and N."""
+    """How vectors are read: the registers READ, M, N and TILE."""
     return data.StructLayout(
         {
             "transposed": 1,
@@ -21,6 +21,8 @@ def read_settings(parameters: Parameters) -> data.StructLayout:
             "sum_bits": bits_for(SUM_BITS),
             "m": bits_for(parameters.max_m),
             "n": bits_for(parameters.max_n),
+            "origin_row": bits_for(parameters.grid_rows - 1),
+            "origin_column": bits_for(parameters.grid_columns - 1),
         }
     )
 
@@ -30,7 +32,8 @@ class ReadWalk(wiring.Component):
 
     Rows are driven and columns sensed, or columns driven and rows sensed if `transposed`. `first`
     goes to the first conversion, `next` to the one after the present, and from the last to the
-    first. Of the present one `tile_row` and `tile_column` tell the tile, `driven_row` the first row
+    first. Of the present one `tile_row` and `tile_column` tell the tile in the grid, in which the
+    first is (`origin_row`, `origin_column`), `driven_row` the first row
     of lanes that it drives, `sum_row` the first row of sums that it adds to, `sensed` the lines
     that it senses, `bit` the bit of the magnitudes, 0 unless `bit_serial`; `fresh` marks the first
     bit of the first driven tile, whose sums begin, `final` the last bit of a tile, after which they
@@ -54,8 +57,8 @@ class ReadWalk(wiring.Component):
                 "driven_lines": Out(range(p.max_dimension + 1)),
                 "sensed_lines": Out(range(p.max_dimension + 1)),
                 "tile_driven_rows": Out(range(tile_rows + 1)),
-                "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
-                "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
+                "tile_row": Out(bits_for(p.grid_rows - 1)),
+                "tile_column": Out(bits_for(p.grid_columns - 1)),
                 "driven_row": Out(range(rows + tile_rows)),
                 "sum_row": Out(range(max(2, sum_rows(p, p.max_dimension)))),
                 "sensed": Out(sensed_bits(p)),
@@ -86,8 +89,12 @@ class ReadWalk(wiring.Component):
             tile_lines.eq(Mux(transposed, p.tile_rows, p.tile_columns)),
         ]
 
+        origins = (self.settings.origin_row, self.settings.origin_column)
         driven_tile = Signal(max(len(self.tile_row), len(self.tile_column)))
-        sensed_tile = Signal.like(driven_tile)
+        sensed_tile, driven_origin, sensed_origin = (
+            Signal.like(driven_tile, name=name)
+            for name in ("sensed_tile", "driven_origin", "sensed_origin")
+        )
         line = Signal(range(p.max_dimension + max(p.tile_rows, p.tile_columns)))  # first sensed
         left = Signal.like(line)
         last_driven, last_sensed = Signal(), Signal()
@@ -101,7 +108,9 @@ class ReadWalk(wiring.Component):
             self.sum_row.eq(line >> ceil_log2(p.adcs)),
             self.tile_row.eq(Mux(transposed, sensed_tile, driven_tile)),
             self.tile_column.eq(Mux(transposed, driven_tile, sensed_tile)),
-            self.fresh.eq((driven_tile == 0) & (self.bit == 0)),
+            driven_origin.eq(Mux(transposed, *reversed(origins))),
+            sensed_origin.eq(Mux(transposed, *origins)),
+            self.fresh.eq((self.driven_row == 0) & (self.bit == 0)),
             self.final.eq(self.bit == last_bit),
             self.last.eq(self.final & last_driven & last_sensed),
         ]
@@ -116,7 +125,7 @@ class ReadWalk(wiring.Component):
                 ]
                 with m.If(last_driven):
                     m.d.sync += [
-                        driven_tile.eq(0),
+                        driven_tile.eq(driven_origin),
                         self.driven_row.eq(0),
                         sensed_tile.eq(sensed_tile + 1),
                         line.eq(line + tile_lines),
@@ -124,9 +133,9 @@ class ReadWalk(wiring.Component):
         with m.If(self.first | (self.next & self.last)):
             m.d.sync += [
                 self.bit.eq(0),
-                driven_tile.eq(0),
+                driven_tile.eq(driven_origin),
                 self.driven_row.eq(0),
-                sensed_tile.eq(0),
+                sensed_tile.eq(sensed_origin),
                 line.eq(0),
             ]
         return m

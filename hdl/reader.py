@@ -95,8 +95,8 @@ class Reader(wiring.Component):
     conversion asked for.
 
     `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent.
-    `sizes_valid` tells that m and n are within the maxima. `convert` is the pin, when the array
-    converts.
+    `sizes_valid` tells, from the second cycle after `start` on, that m and n are within the maxima
+    and the tiles within the grid. `convert` is the pin, when the array converts.
     """
 
     def __init__(self, parameters: Parameters) -> None:

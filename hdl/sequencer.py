@@ -37,7 +37,8 @@ class Sequencer(wiring.Component):
     """Runs one batch: load, norms, blocks, scales, update, store.
 
     `start` begins with the configuration at the ports, which must not change until `busy` falls.
-    Dimensions outside the generated maxima pulse `refused` and nothing runs. Reset aborts.
+    Dimensions outside the generated maxima, or settings of the pulses that are not valid in the
+    second cycle, pulse `refused` and nothing runs. Reset aborts.
 
     A block runs, for the activation factors and then for the error factors: PROJECT and ACCUMULATE
     for each group of ranks; for each rank, the pivot, DOT with its group and each later one, and
@@ -75,7 +76,7 @@ class Sequencer(wiring.Component):
                 "load": In(1),
                 "store": In(1),
                 "update": In(1),
-                "slots_valid": In(1),
+                "pulses_valid": In(1),
                 # Sizes for the other components; `sizes_valid`: m and n are within the maxima
                 "sizes_valid": Out(1),
                 "rows_n": Out(range(p.rows(p.max_n) + 1)),
@@ -344,6 +345,6 @@ class Sequencer(wiring.Component):
             & (block_rows <= p.buffer_rows)
             & (self.last >= 1)
             & (self.last <= self.block)
-            & self.slots_valid
+            & self.pulses_valid
         )
         return valid

@@ -25,13 +25,14 @@ def load_cycles(parameters: Parameters) -> int:
 class TileLoader(wiring.Component):
     """Loads tile after tile of n row lines and m column lines, tile rows outermost.
 
-    `first` goes to tile (0, 0), `next` to the one after the present. While `run` is high, for
+    `first` goes to the first tile, `next` to the one after the present. While `run` is high, for
     `load_cycles` cycles up to `done`, it fetches the tile's words of X and reads its column duties,
     a row of lanes each a cycle; `row_load` and `column_load` mark the rows of duties as they come
     back, `FETCH_LATENCY` and `READ_LATENCY` cycles after their requests.
     A row line's duty is |x|, its polarity that of x. Words beyond n count as 0.
 
-    `tile_row` and `tile_column` tell the present tile, `last` that it is the rank's last one.
+    `tile_row` and `tile_column` tell the present tile in the grid, in which (`origin_row`,
+    `origin_column`) is the first; `last` tells that the present one is the rank's last.
     `abort` stops a load and drops the rows on their way.
     """
 
@@ -41,14 +42,16 @@ class TileLoader(wiring.Component):
             {
                 "m": In(bits_for(p.max_m)),
                 "n": In(bits_for(p.max_n)),
+                "origin_row": In(bits_for(p.grid_rows - 1)),
+                "origin_column": In(bits_for(p.grid_columns - 1)),
                 "first": In(1),
                 "next": In(1),
                 "run": In(1),
                 "abort": In(1),
                 "done": Out(1),
                 "last": Out(1),
-                "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
-                "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
+                "tile_row": Out(bits_for(p.grid_rows - 1)),
+                "tile_column": Out(bits_for(p.grid_columns - 1)),
                 "fetch_valid": Out(1),
                 "fetch_row": Out(bits_for(p.rows(p.max_n + p.tile_rows))),
                 "fetch_data": In(word_row(p)),
@@ -81,9 +84,10 @@ class TileLoader(wiring.Component):
         m.d.comb += self.last.eq(last_row & last_column)
         with m.If(self.first):
             m.d.sync += [row_base.eq(0), column_base.eq(0)]
-            m.d.sync += [self.tile_row.eq(0), self.tile_column.eq(0)]
+            m.d.sync += self.tile_row.eq(self.origin_row)
+            m.d.sync += self.tile_column.eq(self.origin_column)
         with m.Elif(self.next & last_column):
-            m.d.sync += [column_base.eq(0), self.tile_column.eq(0)]
+            m.d.sync += [column_base.eq(0), self.tile_column.eq(self.origin_column)]
             m.d.sync += [row_base.eq(row_base + tile_rows), self.tile_row.eq(self.tile_row + 1)]
         with m.Elif(self.next):
             m.d.sync += column_base.eq(column_base + tile_columns)

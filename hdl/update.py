@@ -92,8 +92,10 @@ class UpdateDriver(wiring.Component):
     meanwhile, with 1 <= k <= max_rank. `abort` ends the run without `done`: in the next cycle all
     lines are idle, `busy` is low, and the driver can start again. Lines are also idle in reset
     and whenever `slot_valid` is low; `tile_row`, `tile_column` and `rank` say where the pins of a
-    valid slot belong. `clips` counts clipped column duties and `pulses` line pulses, since `start`;
-    `slots` is the L of the last rank, 0 if its kappa was zero and it was skipped.
+    valid slot belong. The layer's first tile is (`origin_row`, `origin_column`) of a grid of
+    `grid_rows` x `grid_columns`, beyond which its last one must not lie. `clips` counts clipped
+    column duties and `pulses` line pulses, since `start`; `slots` is the L of the last rank, 0 if
+    its kappa was zero and it was skipped.
 
     While `ready` is low no slot is counted, which holds the driver up unless it has something else
     to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
@@ -119,6 +121,8 @@ class UpdateDriver(wiring.Component):
                 "m": In(bits_for(p.max_m)),
                 "n": In(bits_for(p.max_n)),
                 "k": In(bits_for(p.max_rank)),
+                "origin_row": In(bits_for(p.grid_rows - 1)),
+                "origin_column": In(bits_for(p.grid_columns - 1)),
                 "slots_min": In(LOG2_BITS),
                 "slots_max": In(LOG2_BITS),
                 "scrambled": In(1),
@@ -139,8 +143,8 @@ class UpdateDriver(wiring.Component):
                 "read": In(read_drive(p)),
                 "read_valid": Out(1),
                 "convert": Out(1),
-                "tile_row": Out(bits_for((p.max_n - 1) // p.tile_rows)),
-                "tile_column": Out(bits_for((p.max_m - 1) // p.tile_columns)),
+                "tile_row": Out(bits_for(p.grid_rows - 1)),
+                "tile_column": Out(bits_for(p.grid_columns - 1)),
                 "clips": Out(COUNTER_BITS),
                 "pulses": Out(COUNTER_BITS),
                 "slots": Out(range(p.max_slots + 1)),
@@ -187,6 +191,8 @@ class UpdateDriver(wiring.Component):
             columns.read_row.eq(loader.read_row),
             loader.m.eq(self.m),
             loader.n.eq(self.n),
+            loader.origin_row.eq(self.origin_row),
+            loader.origin_column.eq(self.origin_column),
             loader.abort.eq(self.abort),
             loader.run.eq(state == State.LOAD),
             loader.first.eq(state == State.SCALE),

@@ -82,7 +82,10 @@ def compare_update(
 ) -> None:
     """Compare the pins of an update slot by slot, and what they do to a crossbar."""
     kappas, state = update.kappas(expected), expected.state
-    pulses = UpdatePulses(parameters, state.x, state.delta, kappas, **update.encoding)
+    origin = update.origin
+    pulses = UpdatePulses(
+        parameters, state.x, state.delta, kappas, origin=origin, **update.encoding
+    )
     driven, golden = (Crossbar(parameters, batch.m, batch.n, 1.0, update.states) for _ in range(2))
     weights = np.random.default_rng(update.seed).uniform(-1, 1, (batch.m, batch.n))
     for crossbar in (driven, golden):
@@ -111,7 +114,7 @@ def compare_update(
         answer.values_compared += 5 * count
         if wrong:
             answer.mismatch(f"pulses of rank, tile row, tile column {place}", wrong)
-        tile = driven.tile(train.tile_row, train.tile_column)
+        tile = driven.tile(train.tile_row - origin[0], train.tile_column - origin[1])
         for slot in zip(*pins, strict=True):
             tile.apply(*slot)
     answer.compare("number of slots", len(slots), position)
@@ -273,6 +276,7 @@ async def mistakes(dut: Any) -> None:
     for name, value in (
         ("M", job.parameters.max_m + 1), ("N", job.parameters.max_n + 1), ("M", 0),
         ("K", job.parameters.max_rank + 1), ("BLOCK", job.parameters.max_block + 1), ("LAST", 0),
+        ("TILE", job.parameters.grid_rows), ("TILE", job.parameters.grid_columns << 16),
     ):  # fmt: skip
         await driver.configure(batch)
         await driver.write(name, value)

@@ -121,14 +121,22 @@ def random_batches(
                 ],
                 state,
                 scalar.round_scalar(1 / (1 + block_count)),
-                _random_update(parameters, index, seed) if update else None,
+                _random_update(parameters, m, n, index, seed) if update else None,
             )
         )
     return result
 
 
-def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
+def _random_update(parameters: Parameters, m: int, n: int, index: int, seed: int) -> Update:
     most = parameters.max_slots.bit_length() - 1
+    row, column = np.random.default_rng([seed, index]).integers(
+        0,
+        (
+            parameters.grid_rows - -(-n // parameters.tile_rows),
+            parameters.grid_columns - -(-m // parameters.tile_columns),
+        ),
+        endpoint=True,
+    )
     return Update(
         # From about one step for the largest products of a gradient that fills its words, to so
         # many that duties clip.
@@ -137,6 +145,7 @@ def _random_update(parameters: Parameters, index: int, seed: int) -> Update:
         slots_max=min(5, most),
         scrambled=index % 2 == 0,
         seed=seed + index + 1,
+        origin=(int(row), int(column)),
     )
 
 
@@ -205,7 +214,7 @@ def _layer_update(
         learning_rate, units.exponent, units.weighed / samples_an_image, 2 / (states - 1)
     )
     most = parameters.max_slots.bit_length() - 1
-    return Update(rate, min(4, most), min(6, most), True, seed, states)
+    return Update(rate, min(4, most), min(6, most), True, seed, states=states)
 
 
 def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:

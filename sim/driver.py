@@ -135,6 +135,8 @@ class AcceleratorDriver:
             await self.write("SEED", update.seed)
             slots = {"min_log2": update.slots_min, "max_log2": update.slots_max}
             await self.write("SLOTS", self.map["SLOTS"].encode(**slots))
+            tile = dict(zip(("row", "column"), update.origin, strict=True))
+            await self.write("TILE", self.map["TILE"].encode(**tile))
 
     async def start(self) -> None:
         """Start a run."""

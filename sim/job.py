@@ -25,6 +25,8 @@ class Update:
     """Log2 of the most slots."""
     scrambled: bool = True
     seed: int = 1
+    origin: tuple[int, int] = (0, 0)
+    """Row and column of the layer's first tile in the grid."""
     states: int = 64
     """States of the devices that the pins drive."""
 

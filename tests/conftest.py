@@ -34,5 +34,5 @@ def command_line(monkeypatch, capsys):
 def accelerator():
     """A narrow accelerator that holds the layers of the CNN on digits."""
     return Parameters(width=8, lanes=4, columns=2, max_rank=6, max_m=128, max_n=160,
-                      max_block=512,
-                      buffer_rows=4096, tile_rows=8, tile_columns=8, max_slots=64)  # fmt: skip
+                      max_block=512, buffer_rows=4096, tile_rows=8, tile_columns=8,
+                      grid_rows=24, grid_columns=20, max_slots=64)  # fmt: skip

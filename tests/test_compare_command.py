@@ -175,6 +175,8 @@ def started(request, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What a shell started in the background ignores interruptions, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         deadline = time.monotonic() + 60

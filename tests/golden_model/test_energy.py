@@ -29,7 +29,7 @@ EVENTS = Events(
 
 def test_reads_drive_every_line_and_sense_those_of_every_tile():
     """A layer of 70 x 100 in tiles of 64 rows and 32 columns: 2 by 3 of them."""
-    parameters = Parameters(tile_rows=64, tile_columns=32)
+    parameters = Parameters(tile_rows=64, tile_columns=32, grid_columns=8)
     forward = read_events(Reads(dac_bits=6), parameters, 70, 100, 1, 0)
     assert forward == Events(dac_bits=600, adc_conversions=140, cell_reads=7000, sum_additions=140)
     transposed = read_events(Reads(dac_bits=6), parameters, 70, 100, 0, 1)
@@ -62,7 +62,7 @@ def test_bit_serial_reads_convert_once_a_bit_of_the_magnitudes():
     ],
 )
 def test_each_entry_of_the_table_prices_its_events(entry, part, expected):
-    parameters = Parameters(width=16, tile_rows=64, tile_columns=32)
+    parameters = Parameters(width=16, tile_rows=64, tile_columns=32, grid_columns=8)
     table, reads = replace(NONE, **{entry: 1.0}), Reads(adc_bits=10)
     found = energies(EVENTS, table, parameters, reads, memory=100)
     assert found == {name: expected if name == part else 0 for name in found}

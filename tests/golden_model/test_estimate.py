@@ -45,7 +45,10 @@ def test_pulses_are_those_of_lines_that_always_fire():
     """Factors of full words at scalars that clip every duty drive every line in every slot."""
     parameters, slots = Parameters.preset("tiny"), 8
     run = replace(
-        DIGITS, network="mlp", rank=2, parameters=replace(parameters, max_m=64, max_n=128)
+        DIGITS,
+        network="mlp",
+        rank=2,
+        parameters=replace(parameters, max_m=64, max_n=128, grid_rows=16, grid_columns=8),
     )
     layer = estimate(replace(run, block=1), SHAPE, CLASSES, slots)[0]
     x, delta = np.full((layer.n, 2), -128.0), np.full((layer.m, 2), -128.0)

@@ -9,7 +9,7 @@ from golden_model.layers import Convolution, FullyConnected
 from golden_model.parameters import Parameters
 from golden_model.reads import Reads
 
-PARAMETERS = Parameters(tile_rows=16, tile_columns=16)
+PARAMETERS = Parameters(tile_rows=16, tile_columns=16, grid_rows=128, grid_columns=16)
 PRECISE = {"dac_bits": 16, "adc_bits": 24, "sum_bits": 40, "output_bound": 64.0}
 
 

@@ -30,6 +30,8 @@ def test_parameters_are_immutable():
         ({"width": True}, "width = True"),
         ({"lanes": 12}, "lanes = 12 .* a power of two from 2 to 64"),
         ({"tile_rows": 40}, "tile_rows = 40 must be a multiple of lanes = 16"),
+        ({"tile_columns": 32}, "grid_columns = 4 cannot hold max_m = 256 .* takes at least 8"),
+        ({"grid_rows": 31}, "grid_rows = 31 cannot hold max_n = 2048 .* takes at least 32"),
         ({"buffer_rows": 64}, "buffer_rows = 64 cannot hold one sample"),
         ({"width": 8}, "max_slots = 256 is finer than a duty"),
         ({"colums": 4}, "unknown parameter 'colums'; choose from: width, lanes, columns"),
@@ -74,8 +76,12 @@ def any_parameters(draw):
             values[name] = 1 << draw(st.integers(limit["low"].bit_length() - 1, top))
         else:
             values[name] = draw(st.integers(limit["low"], limit["high"]))
-    for name in ("tile_rows", "tile_columns"):
-        values[name] = max(values[name] // values["lanes"], 1) * values["lanes"]
+    for tile, size, grid in (
+        ("tile_rows", "max_n", "grid_rows"),
+        ("tile_columns", "max_m", "grid_columns"),
+    ):
+        values[tile] = max(values[tile] // values["lanes"], 1) * values["lanes"]
+        values[grid] = max(values[grid], -(-values[size] // values[tile]))
     return values
 
 

@@ -117,6 +117,12 @@ def test_runs_are_the_same_exactly_if_their_settings_are(name, first, second):
     assert (identity(runs[0]) == identity(runs[1])) == (first == second)
 
 
+def test_where_tiles_lie_in_the_grid_matters_to_no_run():
+    wide = replace(BASE.parameters, grid_rows=128, grid_columns=16)
+    for run in (BASE, replace(BASE, array="pulsed")):
+        assert identity(replace(run, parameters=wide)) == identity(run)
+
+
 def test_devices_matter_to_pulsed_arrays_only():
     assert "device.states" not in relevant(BASE)
     pulsed = replace(BASE, array="pulsed")

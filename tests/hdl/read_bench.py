@@ -54,12 +54,14 @@ class ReadBench:
         self.drives = 0
         """Conversions seen."""
         self._time = 0
+        self._origin = (0, 0)
         self._incoming = deque()
         self._beats = []
         self._codes = deque()
 
-    def configure(self, ctx, reads, m, n, transposed, vectors, cells, largest):
-        """The settings of a run, and the array that it reads."""
+    def configure(self, ctx, reads, m, n, transposed, vectors, cells, largest, origin=(0, 0)):
+        """The settings of a run, and the array that it reads, in the grid from `origin` on."""
+        self._origin = origin
         reader = self.dut.reader
         self.array = PinReads(self.parameters, reads, cells, largest, transposed=transposed)
         settings = {
@@ -69,6 +71,8 @@ class ReadBench:
             "sum_bits": reads.sum_bits,
             "m": m,
             "n": n,
+            "origin_row": origin[0],
+            "origin_column": origin[1],
         }
         ctx.set(reader.settings, settings)
         ctx.set(reader.vectors, vectors)
@@ -176,7 +180,8 @@ class ReadBench:
         assert not self._codes, "converts while codes are still to come"
         self.drives += 1
         sensed = ctx.get(self.dut.reader.sensed)
-        tiles = ctx.get(dut.tile_row), ctx.get(dut.tile_column)
+        pins = (dut.tile_row, dut.tile_column)
+        tiles = [ctx.get(pin) - first for pin, first in zip(pins, self._origin, strict=True)]
         driven_tile, sensed_tile = reversed(tiles) if self.array.transposed else tiles
         codes, saturated = self.array.convert(driven_tile, sensed_tile, sensed)
         padding = -sensed % adcs

@@ -95,6 +95,8 @@ def test_random_parameters_settings_and_waits(case):
         buffer_rows=64,
         tile_rows=lanes * int(random.integers(1, 5)),
         tile_columns=lanes * int(random.integers(1, 5)),
+        grid_rows=15,
+        grid_columns=15,
         max_slots=2,
         adcs=1 << int(random.integers(0, lanes.bit_length())),
         adc_bits=int(random.integers(4, 25)),
@@ -121,7 +123,8 @@ def test_random_parameters_settings_and_waits(case):
                     output_bound=float(random.choice([0.1, 1.0, 4.0])),
                 )
                 cells, vectors = random_read(random, m, n, transposed, 2)
-                bench.configure(ctx, reads, m, n, transposed, 2, cells, 15)
+                origin = tuple(random.integers(0, 3, 2).tolist())
+                bench.configure(ctx, reads, m, n, transposed, 2, cells, 15, origin)
                 await bench.read(ctx, vectors)
 
     simulate(bench.dut, drive)

@@ -23,6 +23,8 @@ SMALL = Parameters(
     buffer_rows=64,
     tile_rows=4,
     tile_columns=6,
+    grid_rows=12,
+    grid_columns=12,
     max_slots=32,
     adcs=2,
 )
@@ -54,9 +56,10 @@ class Bench:
         unused = [scalar.encode(0.75)] * (self.parameters.columns - len(kappas))
         self._kappas = [scalar.encode(float(kappa)) for kappa in kappas] + unused
 
-    def configure(self, ctx, m, n, k, slots_min, slots_max, scrambled, seed):
-        values = locals()
-        for name in ("m", "n", "k", "slots_min", "slots_max", "scrambled", "seed"):
+    def configure(self, ctx, m, n, k, slots_min, slots_max, scrambled, seed, origin=(0, 0)):
+        values = {**locals(), "origin_row": origin[0], "origin_column": origin[1]}
+        for name in ("m", "n", "k", "slots_min", "slots_max", "scrambled", "seed",
+                     "origin_row", "origin_column"):  # fmt: skip
             ctx.set(getattr(self.dut, name), int(values[name]))
 
     async def tick(self, ctx):
@@ -164,7 +167,8 @@ def check_update(bench, ctx, x, delta, kappas, settings):
     expected = expected_slots(parameters, x, delta, kappas, **settings)
     assert len(bench.slots) == len(expected)
     assert bench.slots == expected
-    report = Crossbar(parameters, len(delta), len(x), 1.0, 101).update(x, delta, kappas, **settings)
+    encoding = {name: value for name, value in settings.items() if name != "origin"}
+    report = Crossbar(parameters, len(delta), len(x), 1.0, 101).update(x, delta, kappas, **encoding)
     assert ctx.get(dut.clips) == report.clips
     assert ctx.get(dut.pulses) == report.pulses
     assert ctx.get(dut.slots) == report.slots[-1]
@@ -299,6 +303,25 @@ def test_every_shift_of_a_duty_is_exact(width):
                 kappa = 2.0**exponent  # ties
             settings = settings_of(True, exponent % 7, 0, 0)
             await update(bench, ctx, x, delta.astype(np.float64), [kappa], settings)
+
+    simulate(bench.dut, drive)
+
+
+def test_a_layer_lies_anywhere_in_the_grid_of_tiles():
+    """Its pulses are the same wherever it begins; its tiles count from there."""
+    parameters = replace(SMALL, grid_rows=9, grid_columns=5)
+    bench = Bench(parameters)
+    x, delta, kappas = random_factors(np.random.default_rng(11), parameters, 13, 9, 2)
+
+    async def drive(ctx):
+        places, pins = [], []
+        for origin in ((0, 0), (6, 0), (0, 2), (6, 2)):
+            settings = {**settings_of(True, 1), "origin": origin}
+            await update(bench, ctx, x, delta, kappas, settings)
+            places.append({tuple(np.subtract(slot[1:3], origin)) for slot in bench.slots})
+            pins.append([slot[3:] for slot in bench.slots])
+        assert places == [{(row, column) for row in range(3) for column in range(3)}] * 4
+        assert pins == pins[:1] * 4
 
     simulate(bench.dut, drive)
 
