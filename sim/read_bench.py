@@ -18,9 +18,6 @@ from sim.driver import pack_rows, unpack_containers
 from sim.job import Job, ReadAnswer, ReadRun
 from sim.runner import load_job, save_answer
 
-ANSWER = 3
-"""Clock cycles from a conversion to its first codes, without pauses."""
-
 
 class PinArray:
     """The crossbar on the read pins: integrates what is driven, and answers conversions.
@@ -33,6 +30,8 @@ class PinArray:
         self.random = np.random.default_rng(job.seed)
         self.reads: PinReads | None = None
         self.origin = (0, 0)
+        self.answer = 3
+        """Clock cycles from a conversion to its first codes, without pauses."""
         self.drives = 0
         """Conversions seen."""
         self.owed = 0
@@ -82,7 +81,7 @@ class PinArray:
         words = np.append(codes, self.random.integers(-2, 2, padding)) & ((1 << p.adc_bits) - 1)
         flags = np.append(saturated, np.ones(padding, np.bool_))
         self.owed = -(-sensed // p.adcs)
-        await ClockCycles(dut.clk, ANSWER - 1)
+        await ClockCycles(dut.clk, self.answer - 1)
         for first in range(0, sensed, p.adcs):
             await RisingEdge(dut.clk)
             while self.random.random() < self.stall:
@@ -133,6 +132,7 @@ class ReadBench(Bench):
         driver, array, parameters = self.driver, self.array, self.parameters
         answer = ReadAnswer(name=run.name)
         drives, faults = array.drives, len(array.faults)
+        waits = self.stalled or array.owed > 0  # the first drive, for codes of an aborted run
         self.monitor.slots.clear()
         await driver.start_reads()
         for packet in self.packets(run):
@@ -155,10 +155,10 @@ class ReadBench(Bench):
             await driver.read("PHASE_CYCLES", phase.value) for phase in Phase.__members__.values()
         ]
         answer.compare("sum of PHASE_CYCLES", sum(phases), answer.cycles)
-        if not self.stalled:
+        if not waits:
             cycles = read_cycles(
                 parameters, run.reads, run.m, run.n, transposed=run.transposed,
-                vectors=len(run.vectors), answer=ANSWER,
+                vectors=len(run.vectors), answer=array.answer,
             )  # fmt: skip
             answer.compare("CYCLES", answer.cycles, cycles)
         for name, count in (
@@ -264,15 +264,18 @@ async def mistakes(dut: Any) -> None:
     dut.adc_valid.value = 0
     await recover("codes without a conversion")
 
+    array.answer = 40  # so that an abort comes before codes
     cycles = read_cycles(
         bench.parameters, run.reads, run.m, run.n, transposed=run.transposed,
-        vectors=len(run.vectors), answer=ANSWER,
+        vectors=len(run.vectors), answer=array.answer,
     )  # fmt: skip
     for number in range(12):
         await driver.start_reads()
         for packet in packets:
             driver.send(packet)
-        await ClockCycles(dut.clk, int(random.integers(1, cycles)))
+        await ClockCycles(
+            dut.clk, int(random.integers(1, cycles if number % 3 == 2 else cycles // 2))
+        )
         if number % 3 == 0:
             await with_timeout(RisingEdge(dut.read_valid), PATIENCE, "ns")
         elif number % 3 == 1:
