@@ -1,6 +1,6 @@
 """Reads at the accelerator's ports: a crossbar at its pins, and the packets of sums.
 
-What the sums are is `golden_model.reads`; the pins and the packet are those of docs/crossbar.md.
+What the sums are is `golden_model.reads`; the pins and the packet are those of docs/reads.md.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Reader(wiring.Component):
     and driven: pulse-width for full slots, a line in the first |code| of them; bit-serial for one
     slot for each bit of the magnitudes, the lowest first. The array converts at the end of each
     drive, and its codes add up as `PartialSums` says. The packet out is that of `SumSender`. Golden
-    counterpart: `reads.ReadSpec.read`; pins in docs/crossbar.md.
+    counterpart: `reads.ReadSpec.read`; pins, packets and timing in docs/reads.md.
 
     A run begins with a conversion that drives no line and whose codes are ignored: it clears what
     an aborted run may have left in the array's integrators. A drive begins when the array is
