@@ -21,14 +21,14 @@ def code_beat(parameters: Parameters) -> data.ArrayLayout:
 class CodeReceiver(wiring.Component):
     """Takes the codes of one conversion after another, `adcs` a beat, in the order of the lines.
 
-    `convert` begins a conversion of `sensed` lines, from 1 on; `pending` is high from the next
-    cycle until the codes of all of them have come, and `done` with the last of these beats. The
+    `convert` begins a conversion of `sensed` lines; `pending` is high from the next cycle until the
+    codes of all of them have come, and `done` with the last of these beats. The
     pins `adc_…` are taken in any cycle and appear a cycle later: `valid`, with `codes`, which of
     them belong to lines (`inside`), which of those saturated, and the number `beat` of the beat.
 
-    Codes of a conversion that was begun with `discard`, or during which `abort` came, are taken
-    like others but not `valid`: an abort leaves the array with codes yet to send, and they must not
-    pass for those of the next conversion. Codes that no conversion asked for pulse `unexpected`.
+    Codes of a conversion during which `abort` came are taken like others but not `valid`: an abort
+    leaves the array with codes yet to send, and they must not pass for those of the next
+    conversion. Codes that no conversion asked for pulse `unexpected`.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -38,7 +38,6 @@ class CodeReceiver(wiring.Component):
             {
                 "convert": In(1),
                 "sensed": In(sensed_bits(p)),
-                "discard": In(1),
                 "abort": In(1),
                 "adc_valid": In(1),
                 "adc_codes": In(code_beat(p)),
@@ -75,7 +74,7 @@ class CodeReceiver(wiring.Component):
             self.saturated.eq(saturated & self.inside),
         ]
         with m.If(self.convert):
-            m.d.sync += [left.eq(self.sensed), self.beat.eq(0), discarded.eq(self.discard)]
+            m.d.sync += [left.eq(self.sensed), self.beat.eq(0), discarded.eq(0)]
         with m.Elif(taken & self.pending):
             m.d.sync += self.beat.eq(self.beat + 1)
             m.d.sync += left.eq(left - adcs)

@@ -56,7 +56,8 @@ def read_cycles(
     tiles = [min(sensed_lines, sensed - first) for first in range(0, sensed, sensed_lines)]
     vector = p.rows(driven) + partial_sums.latency(p) + send_cycles(p, sensed) + 2
     vector += drives * sum(conversion(slots, lines) for lines in tiles)
-    return CHECK_CYCLES + conversion(1, tiles[0]) + vectors * vector
+    clearing = driven_lines // p.lanes + 1 + line_driver.LATENCY
+    return CHECK_CYCLES + clearing + vectors * vector
 
 
 class State(enum.Enum, shape=3):  # type: ignore[call-arg]
@@ -83,8 +84,8 @@ class Reader(wiring.Component):
     drive, and its codes add up as `PartialSums` says. The packet out is that of `SumSender`. Golden
     counterpart: `reads.ReadSpec.read`; pins, packets and timing in docs/reads.md.
 
-    A run begins with a conversion that drives no line and whose codes are ignored: it clears what
-    an aborted run may have left in the array's integrators. A drive begins when the array is
+    A run begins with a conversion that drives no line and senses none: it clears what an aborted
+    run may have left in the array's integrators. A drive begins when the array is
     `ready` and has sent all codes of the conversion before.
 
     `start` begins (ignored while busy), `busy` is high from the next cycle, `read_cycles` long if
@@ -166,14 +167,13 @@ class Reader(wiring.Component):
             walk.first.eq(begin),
             # Codes
             receiver.convert.eq(self.convert),
-            receiver.sensed.eq(walk.sensed),
-            receiver.discard.eq(clearing),
+            receiver.sensed.eq(self.sensed),
             receiver.abort.eq(self.abort),
             receiver.adc_valid.eq(self.adc_valid),
             receiver.adc_codes.eq(self.adc_codes),
             receiver.adc_saturated.eq(self.adc_saturated),
             self.unexpected.eq(receiver.unexpected),
-            self.sensed.eq(walk.sensed),
+            self.sensed.eq(Mux(clearing, 0, walk.sensed)),
             # Sums
             sums.valid.eq(receiver.valid),
             sums.codes.eq(receiver.codes),
@@ -238,16 +238,13 @@ class Reader(wiring.Component):
                     with m.If(drive.convert):
                         m.d.sync += [slot.eq(0), state.eq(State.ANSWER)]
             with m.Case(State.ANSWER):
-                m.d.comb += [
-                    self.phase.eq(Phase.READ),
-                    walk.next.eq(receiver.done & ~clearing),
-                ]
-                with m.If(receiver.done):
-                    m.d.sync += [clearing.eq(0), state.eq(State.FILL)]
-                    with m.If(clearing):
-                        m.d.sync += state.eq(State.LOAD)
-                    with m.Elif(walk.last):
-                        m.d.sync += state.eq(State.SETTLE)
+                m.d.comb += self.phase.eq(Phase.READ)
+                with m.If(clearing):
+                    with m.If(self.convert):
+                        m.d.sync += [clearing.eq(0), state.eq(State.LOAD)]
+                with m.Elif(receiver.done):
+                    m.d.comb += walk.next.eq(1)
+                    m.d.sync += state.eq(Mux(walk.last, State.SETTLE, State.FILL))
             with m.Case(State.SETTLE):
                 m.d.comb += self.phase.eq(Phase.READ)
                 m.d.sync += wait.eq(wait + 1)

@@ -81,6 +81,8 @@ class PinArray:
         words = np.append(codes, self.random.integers(-2, 2, padding)) & ((1 << p.adc_bits) - 1)
         flags = np.append(saturated, np.ones(padding, np.bool_))
         self.owed = -(-sensed // p.adcs)
+        if not sensed:
+            return
         await ClockCycles(dut.clk, self.answer - 1)
         for first in range(0, sensed, p.adcs):
             await RisingEdge(dut.clk)

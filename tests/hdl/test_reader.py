@@ -165,9 +165,11 @@ def test_abort_at_any_moment_idles_the_lines_and_the_next_read_is_exact(encoding
             for codes in vectors:
                 bench.send(codes)
             await bench.start(ctx)
-            for _ in range(int(random.integers(1, cycles * 3 // 4))):
+            for _ in range(int(random.integers(1, cycles // 2))):
                 await bench.tick(ctx)
             while moment % 4 == 0 and not ctx.get(lines.read_valid):
+                await bench.tick(ctx)
+            while moment % 4 == 1 and not bench.owed:
                 await bench.tick(ctx)
             owed += bench.owed > 0
             driven += ctx.get(lines.read_valid)
