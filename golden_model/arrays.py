@@ -281,9 +281,11 @@ class PulsedArray:
         self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, cells)
         self._crossbar.program(layer.weights, seed)
         if reads is not None and reads.mode == "analog":
-            largest = self._crossbar.largest_cell
-            layer.reads = LayerReads(reads, parameters, largest, read_seed)
+            layer.reads = self._layer_reads(reads, parameters, read_seed)
         self._read()
+
+    def _layer_reads(self, reads: Reads, parameters: Parameters, seed: Sequence[int]) -> LayerReads:
+        return LayerReads(reads, parameters, self._crossbar.largest_cell, seed)
 
     def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
         """See `WeightArray`. Raises TypeError for a gradient that no driver can apply."""

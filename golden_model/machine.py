@@ -8,6 +8,7 @@ stands around them in training is the same code, so a run on a machine gives the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from golden_model.arrays import Device, PulsedArray, UpdateCounters
 from golden_model.fixed import BatchResult, FixedState, Samples
+from golden_model.layer_reads import TESTING, TRANSPOSED, LayerReads
 from golden_model.layers import WeightLayer
 from golden_model.optimizers import WordFactors
 from golden_model.parameters import Parameters
+from golden_model.reads import Reads, Saturations
 from golden_model.sbpca import Array
 
 Conductances = NDArray[np.int64]
@@ -63,6 +66,15 @@ class Machine(Protocol):
         """
         ...
 
+    def read(
+        self, layer: int, codes: Array, reads: Reads, shift: int, *, transposed: bool
+    ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
+        """`ReadSpec.read` of `codes` (vectors x inputs) through the cells of `layer`.
+
+        `transposed` reads leave out the last input, the bias. A code counts for 2**`shift`.
+        """
+        ...
+
     def program(self, layer: int, conductances: Conductances) -> None:
         """Set the cells of `layer`."""
         ...
@@ -74,6 +86,34 @@ class Machine(Protocol):
     def counters(self) -> dict[str, Any]:
         """What the machine did since the last call, for the results of an epoch."""
         ...
+
+
+class MachineReads(LayerReads):
+    """The reads of a layer's array on a machine; those of testing the golden model computes."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        number: int,
+        reads: Reads,
+        parameters: Parameters,
+        largest_cell: int,
+        seed: Sequence[int],
+    ) -> None:
+        """See `LayerReads`; the layer has `number` in the machine."""
+        super().__init__(reads, parameters, largest_cell, seed)
+        self._machine, self._number = machine, number
+
+    def _sums(
+        self, direction: int, codes: Array, random: np.random.Generator | None
+    ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
+        if self._step[0] == TESTING:
+            return super()._sums(direction, codes, random)
+        spec = self._specs[direction]
+        sums, saturations, saturated = self._machine.read(
+            self._number, codes, spec.reads, spec.shift, transposed=direction == TRANSPOSED
+        )
+        return sums.astype(spec.dtype), saturations, saturated
 
 
 class MachineArray(PulsedArray):
@@ -90,11 +130,17 @@ class MachineArray(PulsedArray):
         layer: WeightLayer,
         device: Device,
         seed: int = 0,
+        *,
+        reads: Reads | None = None,
     ) -> None:
         """Program the weights of `layer`, which has `number` in the machine, as `PulsedArray`."""
         self._machine, self._number = machine, number
-        super().__init__(parameters, layer, device, seed)
+        super().__init__(parameters, layer, device, seed, reads=reads)
         machine.program(number, self._crossbar.conductances)
+
+    def _layer_reads(self, reads: Reads, parameters: Parameters, seed: Sequence[int]) -> LayerReads:
+        largest = self._crossbar.largest_cell
+        return MachineReads(self._machine, self._number, reads, parameters, largest, seed)
 
     def _pulse(self, gradient: WordFactors, rate: float, seed: int) -> UpdateCounters:
         counters = self._machine.update(

@@ -26,7 +26,7 @@ from golden_model.events import Events, batch_read_events, optimizer_events, rea
 from golden_model.files import why_unwritable, write_json
 from golden_model.fixed import BatchRunner
 from golden_model.images import Images
-from golden_model.layer_reads import ReadCounters
+from golden_model.layer_reads import TESTING, TRAINING, ReadCounters
 from golden_model.layers import Array, WeightLayer
 from golden_model.machine import Machine, MachineArray
 from golden_model.optimizer_cost import BatchCost, batch_cost
@@ -41,10 +41,6 @@ from golden_model.optimizers import (
 from golden_model.training_settings import TrainingError, TrainingSettings
 
 Labels = NDArray[np.int64]
-
-TRAINING, TESTING = 0, 1
-"""What a read is for, part of what seeds its noise."""
-
 
 UNCOUNTED = ("bounded", "cell_writes")
 """Counters of updates that a machine does not have."""
@@ -122,7 +118,13 @@ class Trainer:
         seed = settings.seed + index
         if self.machine is not None:
             return MachineArray(
-                self.machine, index, settings.parameters, layer, settings.device, seed
+                self.machine,
+                index,
+                settings.parameters,
+                layer,
+                settings.device,
+                seed,
+                reads=settings.reads,
             )
         return PulsedArray(
             settings.parameters,

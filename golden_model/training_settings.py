@@ -13,7 +13,8 @@ from golden_model.crossbar import MAX_STATES
 from golden_model.datasets import DATASETS
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import PRESETS, Parameters
-from golden_model.reads import Reads
+from golden_model.read_pins import SUM_BITS
+from golden_model.reads import MAX_DAC_BITS, Reads
 from golden_model.twin import OPERAND_BITS
 
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
@@ -149,7 +150,6 @@ class TrainingSettings:
         for name, value, allowed in (
             ("array", self.array, "pulsed"),
             ("update", self.update, RANK_SEQUENTIAL),
-            ("reads mode", self.reads.mode, "ideal"),
             ("device law", self.device.law, IDEAL),
             ("device cell", self.device.cell, "single"),
         ):
@@ -159,11 +159,28 @@ class TrainingSettings:
                     f"digital twin of ideal devices: set {name} to {allowed}, or arithmetic to "
                     "fixed"
                 )
+        if self.reads.mode == "analog":
+            self._check_rtl_reads()
         if self.device.states > MAX_TWIN_STATES:
             raise TrainingError(
                 f"device states = {self.device.states} exceed the digital twin's "
                 f"{MAX_TWIN_STATES} (arithmetic = rtl): take fewer, or arithmetic = fixed"
             )
+
+    def _check_rtl_reads(self) -> None:
+        """The accelerator's converters bound what reads may ask for; they have no noise."""
+        reads, parameters = self.reads, self.parameters
+        for name, value, most, limit in (
+            ("dac_bits", reads.dac_bits, min(MAX_DAC_BITS, parameters.width), "the word's width"),
+            ("adc_bits", reads.adc_bits, parameters.adc_bits, "the accelerator's adc_bits"),
+            ("sum_bits", reads.sum_bits, SUM_BITS, "the accelerator's sums"),
+            ("input_noise", reads.input_noise, 0, "converters without noise"),
+            ("output_noise", reads.output_noise, 0, "converters without noise"),
+        ):
+            if value > most:
+                raise TrainingError(
+                    f"reads {name} = {value} must be at most {most} with arithmetic = rtl: {limit}"
+                )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:
         if getattr(self, name) not in choices:

@@ -13,18 +13,20 @@ from hdl.twin import CrossbarTwin
 from hdl.twin_lane import cell_layout
 from hdl.verilog import NAME, join_assignments
 
-FAULTS = ("overflow", "line_fault", "tile_fault")
+FAULTS = ("overflow", "line_fault", "tile_fault", "read_fault")
 """The twin's faults, the bits of port `faults` from the lowest."""
 
 STREAMS = ("s_axil", "s_axis", "m_axis")
 """Prefixes of the accelerator's ports for a host."""
 
 
-def twin_spec(parameters: Parameters, grid: tuple[int, int], states: int) -> TwinSpec:
+def twin_spec(
+    parameters: Parameters, grid: tuple[int, int], states: int, dac_bits: int = 8
+) -> TwinSpec:
     """The twin of a `grid` (rows, columns) of tiles of ideal devices with `states` states.
 
-    It equals `golden_model.crossbar`'s ideal devices. A row of a tile is updated in a clock cycle
-    as far as its columns are a power of two.
+    Its reads take codes of `dac_bits`. It equals `golden_model.crossbar`'s ideal devices. A row of
+    a tile is updated in a clock cycle as far as its columns are a power of two.
     """
     columns = parameters.tile_columns
     return TwinSpec(
@@ -35,6 +37,9 @@ def twin_spec(parameters: Parameters, grid: tuple[int, int], states: int) -> Twi
         states=states,
         fraction_bits=0,
         cells_per_cycle=columns & -columns,
+        dac_bits=dac_bits,
+        adcs=parameters.adcs,
+        adc_bits=parameters.adc_bits,
     )
 
 
@@ -45,6 +50,7 @@ class System(wiring.Component):
 
     - `request_…` and `response_…`, streams of accesses to cells, see `CrossbarTwin`; a word is a
       cell of `twin_lane.cell_layout`, its conductance in the lowest bits;
+    - `resolution` and `shift` of its ADCs, see `AdcBank`;
     - `draw` with `seed`, and `idle`: nothing is under way in the twin;
     - `faults`, the twin's `FAULTS`, until reset.
 
@@ -75,6 +81,8 @@ class System(wiring.Component):
             host
             | {name: Out(accelerator.signature.members[name].shape) for name in self.lines}
             | {
+                "resolution": In(twin.signature.members["resolution"].shape),
+                "shift": In(twin.signature.members["shift"].shape),
                 "draw": In(1),
                 "seed": In(WORD_BITS),
                 "idle": Out(1),
@@ -106,6 +114,8 @@ class System(wiring.Component):
         m.d.comb += [getattr(self, name).eq(getattr(accelerator, name)) for name in self.lines]
         m.d.comb += [
             accelerator.array_ready.eq(twin.ready),
+            twin.resolution.eq(self.resolution),
+            twin.shift.eq(self.shift),
             twin.draw.eq(self.draw),
             twin.seed.eq(self.seed),
             self.idle.eq(twin.idle),

@@ -19,8 +19,8 @@ from cocotbext.axi import (
 from golden_model import scalar
 from golden_model.parameters import Parameters
 from hdl.registers import RegisterMap
-from sim.job import Batch
-from sim.packets import batch_packets, batch_settings
+from sim.job import Batch, ReadRun
+from sim.packets import batch_packets, batch_settings, read_settings
 
 
 class AcceleratorDriver:
@@ -81,8 +81,26 @@ class AcceleratorDriver:
         for name, word, index in batch_settings(self.map, batch):
             await self.write(name, word, index)
 
+    async def configure_reads(self, run: ReadRun) -> None:
+        """Write the settings of `run`."""
+        settings = read_settings(
+            self.map,
+            run.m,
+            run.n,
+            run.reads,
+            len(run.vectors),
+            run.origin,
+            transposed=run.transposed,
+        )
+        for name, word in settings:
+            await self.write(name, word)
+
+    async def start_reads(self) -> None:
+        """Start a run of reads."""
+        await self.write("CONTROL", self.map["CONTROL"].encode(read=1))
+
     async def start(self) -> None:
-        """Start a run."""
+        """Start a batch."""
         await self.write("CONTROL", self.map["CONTROL"].encode(start=1))
 
     async def abort(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,11 +22,22 @@ from golden_model.fixed import BatchResult, FixedState, Samples
 from golden_model.machine import Conductances, Pulses
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import Parameters
-from golden_model.sbpca import blocks
+from golden_model.read_pins import VectorSums
+from golden_model.reads import Reads, Saturations
+from golden_model.sbpca import Array, blocks
 from golden_model.twin import TwinSpec
+from hdl.reader import VECTOR_BITS
 from hdl.registers import RegisterMap
+from hdl.sum_sender import parts as parts_of_a_sum
 from sim.job import Batch, Update
-from sim.packets import batch_packets, batch_settings, unpack_state
+from sim.packets import (
+    batch_packets,
+    batch_settings,
+    pack_rows,
+    read_settings,
+    unpack_containers,
+    unpack_state,
+)
 from sim.tools import SimulatorError
 
 Cells = NDArray[np.uint32]
@@ -54,8 +66,12 @@ class Harness(Protocol):
         """Read a register until its bits `mask` are `value`."""
         ...
 
-    def exchange(self, packets: Sequence[bytes], answer: int) -> bytes:
-        """Send `packets` and meanwhile receive one of `answer` bytes, or none if that is 0."""
+    def exchange(self, packets: Sequence[bytes], answers: int, length: int) -> bytes:
+        """Send `packets` and meanwhile receive `answers` packets of `length` bytes; all of them."""
+        ...
+
+    def converters(self, resolution: int, shift: int) -> None:
+        """Set up the twin's ADCs."""
         ...
 
     def program(self, cells: Cells, words: Cells) -> None:
@@ -84,6 +100,10 @@ class Harness(Protocol):
     def close(self) -> None:
         """End the simulation; its waveforms are then complete."""
         ...
+
+
+MAX_VECTORS = (1 << VECTOR_BITS) - 1
+"""Most vectors of a run of reads."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +166,9 @@ class SimulatedMachine:
         """The simulation."""
         self._map = RegisterMap.of(parameters)
         self._held: int | None = None
-        self._run_cycles, self._update_cycles, self._cycles, self._seconds = 0, 0, 0, 0.0
+        self._one_at_a_time = Lock()
+        self._run_cycles, self._update_cycles, self._read_cycles = 0, 0, 0
+        self._cycles, self._seconds = 0, 0.0
         for name, value in parameters.as_dict().items():
             if self._read(name.upper()) != value:
                 raise SimulatorError(f"the machine has another {name} than {value}")
@@ -175,7 +197,7 @@ class SimulatedMachine:
         began = time.perf_counter()
         self._begin(batch, store=True)
         packet = self.harness.exchange(
-            batch_packets(parameters, batch), plan.rank * rows * parameters.stream_bytes
+            batch_packets(parameters, batch), 1, plan.rank * rows * parameters.stream_bytes
         )
         self._end(plan.name)
         x, delta = unpack_state(parameters, packet, plan.n, plan.m, plan.rank)
@@ -215,6 +237,56 @@ class SimulatedMachine:
         self._seconds += time.perf_counter() - began
         return counters
 
+    def read(
+        self, layer: int, codes: Array, reads: Reads, shift: int, *, transposed: bool
+    ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
+        """See `Machine`: a run for as many vectors as fit the register."""
+        with self._one_at_a_time:
+            parts = [
+                self._read_vectors(
+                    layer, codes[start : start + MAX_VECTORS], reads, shift, transposed
+                )
+                for start in range(0, len(codes), MAX_VECTORS)
+            ]
+        return (
+            np.concatenate([sums for sums, _, _ in parts]),
+            Saturations(
+                *(sum(counts) for counts in zip(*(part[1] for part in parts), strict=True))
+            ),
+            np.concatenate([saturated for _, _, saturated in parts]),
+        )
+
+    def _read_vectors(
+        self, layer: int, codes: Array, reads: Reads, shift: int, transposed: bool
+    ) -> tuple[Array, tuple[int, int], NDArray[np.bool_]]:
+        plan, parameters = self._plans[layer], self._parameters
+        sensed = plan.n - 1 if transposed else plan.m
+        origin = self._placement.origins[layer]
+        beats = parameters.rows(sensed) * parts_of_a_sum(parameters) + 1
+        began = time.perf_counter()
+        self._held = None
+        self.harness.converters(reads.adc_bits, shift)
+        n = sensed if transposed else plan.n
+        settings = read_settings(
+            self._map, plan.m, n, reads, len(codes), origin, transposed=transposed
+        )
+        for name, word in settings:
+            self._write(name, word)
+        self._write("CONTROL", self._map["CONTROL"].encode(read=1))
+        packets = [pack_rows(parameters, [vector]) for vector in codes]
+        answers = self.harness.exchange(packets, len(codes), beats * parameters.stream_bytes)
+        self._end(plan.name)
+        counts = self._read("ADC_SATURATIONS"), self._read("SUM_SATURATIONS")
+        self._read_cycles += self._read("CYCLES")
+        self._seconds += time.perf_counter() - began
+        beats_of = unpack_containers(parameters, answers).reshape(len(codes), beats, -1)
+        vectors = [VectorSums.of_packet(parameters, packet, sensed) for packet in beats_of]
+        return (
+            np.stack([vector.sums for vector in vectors]),
+            counts,
+            np.array([vector.adc > 0 for vector in vectors]),
+        )
+
     def program(self, layer: int, conductances: Conductances) -> None:
         """See `Machine`."""
         self.harness.program(self._cells(layer), conductances.astype(np.uint32))
@@ -228,15 +300,20 @@ class SimulatedMachine:
         return (words & np.uint32(mask)).astype(np.int64)
 
     def counters(self) -> dict[str, Any]:
-        """See `Machine`: simulated clock cycles, those of runs and of updates, and seconds."""
+        """See `Machine`: clock cycles simulated, those of runs, updates and reads, and seconds.
+
+        Cycles of runs include those of updates and reads.
+        """
         cycles = self.harness.cycles
         counted = {
             "simulated_cycles": cycles - self._cycles,
             "run_cycles": self._run_cycles,
             "update_cycles": self._update_cycles,
+            "read_cycles": self._read_cycles,
             "seconds": self._seconds,
         }
-        self._cycles, self._run_cycles, self._update_cycles, self._seconds = cycles, 0, 0, 0.0
+        self._cycles, self._seconds = cycles, 0.0
+        self._run_cycles, self._update_cycles, self._read_cycles = 0, 0, 0
         return counted
 
     def close(self) -> None:

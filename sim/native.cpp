@@ -141,7 +141,7 @@ struct Machine {
     }
 
     Result exchange(const uint8_t* input, const uint64_t* ends, uint64_t packets, uint8_t* output,
-                    uint64_t wanted, uint64_t patience) {
+                    uint64_t wanted, uint64_t length, uint64_t patience) {
         constexpr size_t BEAT = EIGENBAR_STREAM_BYTES;
         const uint64_t beats = packets ? ends[packets - 1] : 0;
         uint64_t sent = 0, received = 0, packet = 0, waited = 0;
@@ -159,7 +159,7 @@ struct Machine {
             if (in) {
                 memcpy(output + received * BEAT, &top->m_axis_tdata, BEAT);
                 ++received;
-                if (top->m_axis_tlast != (received == wanted))
+                if (top->m_axis_tlast != (received % length == 0))
                     result = top->m_axis_tlast ? PACKET_SHORT : PACKET_LONG;
             }
             rise();
@@ -248,11 +248,18 @@ int eigenbar_poll(Machine* machine, uint32_t address, uint32_t mask, uint32_t va
     return OK;
 }
 
-// Send `packets` packets, of which number i ends before beat ends[i], and meanwhile receive one of
-// `wanted` beats, or none if 0. It hangs if no beat is taken for `patience` cycles.
+// Send `packets` packets, of which number i ends before beat ends[i], and meanwhile receive `wanted`
+// beats in packets of `length`. It hangs if no beat is taken for `patience` cycles.
 int eigenbar_exchange(Machine* machine, const uint8_t* input, const uint64_t* ends,
-                      uint64_t packets, uint8_t* output, uint64_t wanted, uint64_t patience) {
-    return machine->exchange(input, ends, packets, output, wanted, patience);
+                      uint64_t packets, uint8_t* output, uint64_t wanted, uint64_t length,
+                      uint64_t patience) {
+    return machine->exchange(input, ends, packets, output, wanted, length, patience);
+}
+
+// Set up the twin's ADCs.
+void eigenbar_converters(Machine* machine, uint32_t resolution, uint32_t shift) {
+    machine->top->resolution = resolution;
+    machine->top->shift = shift;
 }
 
 // Through the twin's own port: program each of `cells` to its word, or read it.

@@ -162,20 +162,25 @@ class NativeHarness:
         """See `Harness`."""
         self._checked("poll", *(ctypes.c_uint32(number) for number in (address, mask, value)))
 
-    def exchange(self, packets: Sequence[bytes], answer: int) -> bytes:
+    def exchange(self, packets: Sequence[bytes], answers: int, length: int) -> bytes:
         """See `Harness`."""
         lengths = [len(packet) // self._beat for packet in packets]
         ends = np.cumsum(lengths, dtype=np.uint64)
-        output = np.empty(answer, np.uint8)
+        output = np.empty(answers * length, np.uint8)
         self._checked(
             "exchange",
             b"".join(packets),
             _pointer(ends),
             ctypes.c_uint64(len(packets)),
             _pointer(output),
-            ctypes.c_uint64(answer // self._beat),
+            ctypes.c_uint64(answers * length // self._beat),
+            ctypes.c_uint64(length // self._beat),
         )
         return output.tobytes()
+
+    def converters(self, resolution: int, shift: int) -> None:
+        """See `Harness`."""
+        self._call("converters", ctypes.c_uint32(resolution), ctypes.c_uint32(shift))
 
     def program(self, cells: Cells, words: Cells) -> None:
         """See `Harness`."""

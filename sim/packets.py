@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden_model import scalar
 from golden_model.fixed import FixedState
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
+from golden_model.reads import Reads
 from hdl.registers import RegisterMap
 from sim.job import Batch
 
@@ -39,6 +41,12 @@ def pack_block(parameters: Parameters, activations: Words, errors: Words) -> byt
     return pack_rows(parameters, list(samples))
 
 
+def unpack_containers(parameters: Parameters, packet: bytes) -> NDArray[np.int64]:
+    """The beats of a packet, beats x lanes, as unsigned containers."""
+    dtype = np.dtype(f"<u{parameters.stream_word_bytes}")
+    return np.frombuffer(packet, dtype).astype(np.int64).reshape(-1, parameters.lanes)
+
+
 def unpack_state(parameters: Parameters, packet: bytes, n: int, m: int, k: int) -> list[Words]:
     """X (n x k) and Delta (m x k) of a state packet, words beyond n and m included as rows."""
     dtype = np.dtype(_CONTAINERS[parameters.stream_word_bytes]).newbyteorder("<")
@@ -55,6 +63,30 @@ def batch_packets(parameters: Parameters, batch: Batch) -> list[bytes]:
     if batch.state is not None:
         packets.insert(0, pack_state(parameters, batch.state))
     return packets
+
+
+def read_settings(
+    registers: RegisterMap,
+    m: int,
+    n: int,
+    reads: Reads,
+    vectors: int,
+    origin: tuple[int, int],
+    *,
+    transposed: bool,
+) -> Iterator[tuple[str, int]]:
+    """Name and word of each register to write before `vectors` vectors are read."""
+    yield "M", m
+    yield "N", n
+    yield "VECTORS", vectors
+    encoded = registers["READ"].encode(
+        transposed=int(transposed),
+        bit_serial=int(reads.encoding == "bit-serial"),
+        dac_bits=reads.dac_bits,
+        sum_bits=reads.sum_bits,
+    )
+    yield "READ", encoded
+    yield "TILE", registers["TILE"].encode(**dict(zip(("row", "column"), origin, strict=True)))
 
 
 def batch_settings(

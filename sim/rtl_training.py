@@ -70,7 +70,8 @@ def machine(
     parameters = settings.parameters
     plans = settings.plan(shape, classes)
     placement = Placement.of(plans, parameters)
-    spec = twin_spec(parameters, placement.grid, settings.device.states)
+    states, dac_bits = settings.device.states, settings.reads.dac_bits
+    spec = twin_spec(parameters, placement.grid, states, dac_bits)
     running: Harness
     if simulation.harness == "native":
         waves = simulation.waves

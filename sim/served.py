@@ -85,10 +85,14 @@ class ServedHarness:
         """See `Harness`."""
         self._call("poll", address, mask, value)
 
-    def exchange(self, packets: Sequence[bytes], answer: int) -> bytes:
+    def exchange(self, packets: Sequence[bytes], answers: int, length: int) -> bytes:
         """See `Harness`."""
-        packet: bytes = self._call("exchange", packets, answer)
-        return packet
+        received: bytes = self._call("exchange", packets, answers, length)
+        return received
+
+    def converters(self, resolution: int, shift: int) -> None:
+        """See `Harness`."""
+        self._call("converters", resolution, shift)
 
     def program(self, cells: Cells, words: Cells) -> None:
         """See `Harness`."""

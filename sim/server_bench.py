@@ -33,7 +33,7 @@ class Server:
     async def begin(self) -> None:
         """Start the clock and reset."""
         dut = self._dut
-        for port in ("draw", "seed", "request_valid", "response_ready"):
+        for port in ("draw", "seed", "resolution", "shift", "request_valid", "response_ready"):
             getattr(dut, port).value = 0
         Clock(dut.clk, PERIOD_NS, unit="ns").start()
         dut.rst.value = 1
@@ -77,16 +77,22 @@ class Server:
             waited += wait
             wait = min(2 * wait, 1024)
 
-    async def exchange(self, packets: Sequence[bytes], answer: int) -> bytes:
+    async def exchange(self, packets: Sequence[bytes], answers: int, length: int) -> bytes:
         """See `Harness`."""
         for packet in packets:
             self._driver.send(packet)
-        if not answer:
-            await self._driver.source.wait()
-            return b""
-        packet = await with_timeout(self._driver.receive(), PATIENCE * PERIOD_NS, "ns")
-        assert len(packet) == answer, f"a packet of {len(packet)} bytes came, not {answer}"
-        return packet
+        received = []
+        for _ in range(answers):
+            packet = await with_timeout(self._driver.receive(), PATIENCE * PERIOD_NS, "ns")
+            assert len(packet) == length, f"a packet of {len(packet)} bytes came, not {length}"
+            received.append(packet)
+        await self._driver.source.wait()
+        return b"".join(received)
+
+    async def converters(self, resolution: int, shift: int) -> None:
+        """See `Harness`."""
+        self._dut.resolution.value = resolution
+        self._dut.shift.value = shift
 
     async def _request(self, command: str, cell: int, word: int) -> None:
         """Have the twin take a request; called, and done, at a falling edge."""
