@@ -46,6 +46,10 @@ def compiled(function: Function, **options: Any) -> Function:
         config.CACHE_DIR = elsewhere
 
 
+vectorised = functools.partial(compiled, fastmath={"reassoc", "contract", "nsz"})
+"""Compiled with sums in any order, which vector instructions need; what is not finite stays so."""
+
+
 @functools.cache
 def _cache_folder() -> str:
     """A folder for the machine code of exactly these sources, or nothing if none can be made.

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from golden_model import scalar
 from golden_model.compiled import compiled
-from golden_model.formats import Words, fill_row
+from golden_model.fixed_products import accumulate, block_words, project
+from golden_model.formats import NO_LEAST, Words, fill_row, fill_rows
 from golden_model.parameters import Parameters
-from golden_model.sbpca import Factors, blocks, history_samples, initial_state
+from golden_model.sbpca import Factors, check_blocks, history_samples, initial_state
 
 Scalars = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -64,6 +65,26 @@ def initial_fixed_state(parameters: Parameters, m: int, n: int, rank: int, seed:
     )
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Activations or errors that become words as they are streamed."""
+
+    values: NDArray[np.floating]
+    """Samples x d."""
+    exponent: int = 0
+    """A word stands for so many powers of two: none for values that are words already."""
+
+    @property
+    def layout(self) -> tuple[NDArray[np.floating], bool, float]:
+        """The arguments of `block_words` that say what the values are, wherever they lie."""
+        values, scale = self.values, math.ldexp(1.0, -self.exponent)
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        if values.flags.f_contiguous and not values.flags.c_contiguous:
+            return values.T, True, scale
+        return np.ascontiguousarray(values), False, scale
+
+
 class _Side:
     """One factor, a row of words a rank, and the norms of its ranks."""
 
@@ -81,31 +102,27 @@ class FixedBatch:
 
     def __init__(self, parameters: Parameters, state: FixedState, carry: float) -> None:
         """Start from `state` with its weights multiplied by scalar `carry`."""
-        self._word = parameters.word
-        self._history_bits = parameters.history_bits
+        self._parameters = parameters
         self._x = _Side(state.x)
         self._delta = _Side(state.delta)
         self._weight = np.array([scalar.multiply(weight, carry) for weight in state.weight])
         self.saturations = 0
 
-    def block(self, activations: Words, errors: Words) -> None:
-        """Absorb a block of `activations` (samples x n words) and `errors` (samples x m words)."""
-        columns, _ = self._iterate(self._x, self._delta, errors, activations)
-        self._orthogonalise(columns, self._x)
-
-        previous, previous_inverse = self._delta.words, self._delta.inverse.copy()
-        columns, shifts = self._iterate(self._delta, self._x, activations, errors)
-        exponents, vanished = self._orthogonalise(columns, self._delta)
-        overlaps = np.einsum("cr,cr->c", self._delta.words, previous)
-        _update_weights(
-            self._weight,
-            overlaps,
-            exponents + shifts,
-            vanished,
-            self._delta.norm,
-            self._delta.inverse,
-            previous_inverse,
+    def stream(self, activations: Samples, errors: Samples, block: int) -> None:
+        """Absorb `activations` and `errors` in blocks of `block` samples, the last one shorter."""
+        self.saturations += _stream(
+            self._x.words,
             self._x.inverse,
+            self._x.norm,
+            self._delta.words,
+            self._delta.inverse,
+            self._delta.norm,
+            self._weight,
+            *activations.layout,
+            *errors.layout,
+            block,
+            self._parameters.width,
+            self._parameters.history_bits,
         )
 
     def result(self) -> BatchResult:
@@ -119,35 +136,114 @@ class FixedBatch:
         state = FixedState(self._x.words.T, self._delta.words.T, self._weight)
         return BatchResult(state, np.array(scale), self.saturations)
 
-    def _iterate(
-        self, own: _Side, other: _Side, projected: Words, accumulated: Words
-    ) -> tuple[Words, Integers]:
-        """Half a power iteration: the wide columns of `own`, and the shift of the projections.
 
-        columns = own diag(history) + accumulated^T y with y = projected @ other, narrowed to words.
-        The projections give up low bits only where the history would outgrow its digits.
-        """
-        history, least = _histories(self._weight, own.inverse, other.norm, self._history_bits)
-        projections = other.words @ projected.T
-        _, shifts, saturated = self._word.fill(projections, least=least, out=projections)
-        self.saturations += saturated
-        columns = projections @ accumulated
-        columns += own.words * np.rint(np.ldexp(history, -shifts))[:, None]
-        return columns, shifts
+@compiled
+def _stream(
+    x: Words,
+    x_inverse: Scalars,
+    x_norm: Scalars,
+    delta: Words,
+    delta_inverse: Scalars,
+    delta_norm: Scalars,
+    weight: Scalars,
+    activations: NDArray[np.floating],
+    a_by_inputs: bool,
+    a_scale: float,
+    errors: NDArray[np.floating],
+    d_by_inputs: bool,
+    d_scale: float,
+    block: int,
+    width: int,
+    history_bits: int,
+) -> int:
+    """All blocks: factors, norms and weights change in place; returns how many words saturated.
 
-    def _orthogonalise(self, words: Words, side: _Side) -> tuple[Integers, NDArray[np.bool_]]:
-        """Orthogonalise wide columns `words` into `side` by right-looking modified Gram-Schmidt.
+    `activations` and `errors` are laid out and scaled as `block_words` has it.
+    """
+    maximum, saturations, ranks = float((1 << (width - 1)) - 1), 0, len(weight)
+    samples = activations.shape[1] if a_by_inputs else activations.shape[0]
+    overlaps, previous_inverse = np.empty(ranks), np.empty(ranks)
+    for start in range(0, samples, block):
+        part = slice(start, start + block)
+        a = block_words(activations, a_by_inputs, part, a_scale, maximum)
+        d = block_words(errors, d_by_inputs, part, d_scale, maximum)
 
-        `words` is overwritten and becomes that of `side`. Returns the exponents of the residuals,
-        and which vanished: such a column keeps the words and the norm that it had in `side`.
-        """
-        _, exponents, saturated = self._word.fill(words, out=words)
-        vanished = np.zeros(len(words), dtype=np.bool_)
-        self.saturations += saturated + _gram_schmidt(
-            words, side.words, side.inverse, side.norm, exponents, vanished, self._word.width
+        columns, _, saturated = _iterate(
+            x, x_inverse, delta, delta_norm, d, a, weight, width, history_bits
         )
-        side.words = words
-        return exponents, vanished
+        saturations += saturated
+        _, _, saturated = _orthogonalise(columns, x, x_inverse, x_norm, width)
+        saturations += saturated
+        x[:] = columns
+
+        columns, shifts, saturated = _iterate(
+            delta, delta_inverse, x, x_norm, a, d, weight, width, history_bits
+        )
+        saturations += saturated
+        previous_inverse[:] = delta_inverse
+        exponents, vanished, saturated = _orthogonalise(
+            columns, delta, delta_inverse, delta_norm, width
+        )
+        saturations += saturated
+        for c in range(ranks):
+            overlaps[c] = np.dot(columns[c], delta[c])
+        delta[:] = columns
+        _update_weights(
+            weight,
+            overlaps,
+            exponents + shifts,
+            vanished,
+            delta_norm,
+            delta_inverse,
+            previous_inverse,
+            x_inverse,
+        )
+    return saturations
+
+
+@compiled
+def _iterate(
+    own: Words,
+    own_inverse: Scalars,
+    other: Words,
+    other_norm: Scalars,
+    projected: Words,
+    accumulated: Words,
+    weight: Scalars,
+    width: int,
+    history_bits: int,
+) -> tuple[Words, Integers, int]:
+    """Half a power iteration: the wide columns of `own`, the shifts of the projections, and how
+    many words saturated.
+
+    columns = own diag(history) + accumulated^T y with y = projected @ other, narrowed to words.
+    The projections give up low bits only where the history would outgrow its digits.
+    """
+    history, least = _histories(weight, own_inverse, other_norm, history_bits)
+    projections = project(other, projected)
+    shifts = np.empty(len(weight), np.int64)
+    saturated = fill_rows(projections, width, least, shifts)
+    columns = accumulate(projections, accumulated)
+    for c in range(len(weight)):
+        columns[c] += own[c] * np.rint(math.ldexp(history[c], -int(shifts[c])))
+    return columns, shifts, saturated
+
+
+@compiled
+def _orthogonalise(
+    words: Words, previous: Words, inverse: Scalars, norm: Scalars, width: int
+) -> tuple[Integers, NDArray[np.bool_], int]:
+    """Orthogonalise wide columns `words` in place by right-looking modified Gram-Schmidt.
+
+    Returns the exponents of the residuals, which of them vanished, and how many words saturated. A
+    column that vanished keeps the words that it had in `previous`, and its norm.
+    """
+    exponents = np.empty(len(words), np.int64)
+    least = np.full(len(words), NO_LEAST, np.int64)
+    saturated = fill_rows(words, width, least, exponents)
+    vanished = np.zeros(len(words), np.bool_)
+    saturated += _gram_schmidt(words, previous, inverse, norm, exponents, vanished, width)
+    return exponents, vanished, saturated
 
 
 @compiled
@@ -247,9 +343,7 @@ def run_batch(
     """The accelerator's answer to a batch of blocks (activations, errors) of words."""
     batch = FixedBatch(parameters, state, carry)
     for activations, errors in samples:
-        batch.block(
-            activations.astype(np.float64, copy=False), errors.astype(np.float64, copy=False)
-        )
+        batch.stream(Samples(activations), Samples(errors), max(1, len(activations)))
     return batch.result()
 
 
@@ -310,34 +404,19 @@ class FixedSbpca:
         block larger than the block buffer, and for samples that are not finite.
         """
         samples, m = errors.shape
+        check_blocks(samples, block)
         limit = self._parameters.block_limit(m, activations.shape[1])
         block = min(block, samples)
         if block > limit:
             raise ValueError(f"a block of {block} samples exceeds the buffer's {limit} samples")
         word = self._parameters.word
-        a_exponent, d_exponent = word.exponent_of(activations), word.exponent_of(errors)
-        # Block by block, because a block stays in a processor's cache.
-        streamed = (
-            (
-                word.words(activations[part], a_exponent),
-                word.words(errors[part], d_exponent),
-            )
-            for part in blocks(samples, block)
-        )
-        return self._batch(streamed, samples, a_exponent + d_exponent, block)
-
-    def factorise_words(self, a: Words, d: Words, exponent: int, block: int) -> Factors:
-        """`factorise` of words whose products are in units of 2**exponent."""
-        streamed = ((a[part], d[part]) for part in blocks(len(a), block))
-        return self._batch(streamed, len(a), exponent, block)
-
-    def _batch(
-        self, streamed: Iterable[tuple[Words, Words]], samples: int, exponent: int, block: int
-    ) -> Factors:
-        """Factors of a batch of `samples`, words that are `streamed` in blocks of `block`."""
+        a = Samples(activations, word.exponent_of(activations))
+        d = Samples(errors, word.exponent_of(errors))
+        exponent = a.exponent + d.exponent
         history = history_samples(samples, block, self._momentum)
-        carry = self.units.carry(history, exponent)
-        result = run_batch(self._parameters, self.words, streamed, carry)
+        batch = FixedBatch(self._parameters, self.words, self.units.carry(history, exponent))
+        batch.stream(a, d, block)
+        result = batch.result()
         self.words, self.scale = result.state, result.scale
         self.units = Units(history + samples, exponent)
         self.saturations += result.saturations

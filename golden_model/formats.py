@@ -88,7 +88,7 @@ class WordFormat:
         if least is None:
             least = np.full(len(values), NO_LEAST)
         shifts = np.empty(len(values), np.int64)
-        return out, shifts, _fill_rows(out, self.width, least, shifts)
+        return out, shifts, fill_rows(out, self.width, least, shifts)
 
     def exponent_of(self, values: NDArray[np.floating]) -> int:
         """The exponent that real `values` share as words; 0 if all are zero.
@@ -120,7 +120,7 @@ class WordFormat:
 
 
 @compiled
-def _fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
+def fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
     """`fill_row` of each of `rows`, in place; returns how many words saturated."""
     saturated = 0
     for row in range(len(rows)):
@@ -141,6 +141,6 @@ def fill_row(row: Words, width: int, unit: float, least: int = NO_LEAST) -> tupl
     maximum = (1 << (width - 1)) - 1
     if largest * scale < maximum + 0.5:
         return shift, 0
-    saturated = int(np.count_nonzero(row > maximum))  # the largest rounded up to a carry, to even
-    np.minimum(row, maximum, row)
-    return shift, saturated
+    beyond = row > maximum  # the largest rounded up to a carry, to even
+    row[beyond] = maximum
+    return shift, int(np.count_nonzero(beyond))

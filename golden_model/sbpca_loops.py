@@ -9,17 +9,13 @@ be reordered: results are those of `sbpca` to rounding, and the same each time.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden_model.compiled import compiled
+from golden_model.compiled import vectorised
 
 Array = NDArray[np.floating]
-
-vectorised = partial(compiled, fastmath={"reassoc", "contract", "nsz"})
-"""Compiled with sums in any order, which vector instructions need; what is not finite stays so."""
 
 
 @vectorised

@@ -29,7 +29,7 @@ class Aligner(wiring.Component):
     h is the scalar that `write` stored for the rank. `start` aligns the columns of `group`, one a
     cycle: `projection_bits` (what the projections' narrower takes), `history` (unsigned, rounded
     half to even), and `shift`, kept by rank. `ready` tells that a pass over the group that begins
-    in the next cycle may use them. Golden counterpart: `FixedBatch._iterate`.
+    in the next cycle may use them. Golden counterpart: `fixed._iterate`.
     """
 
     def __init__(self, parameters: Parameters) -> None:

@@ -21,7 +21,7 @@ class CoefficientPipeline(wiring.Component):
 
     ratio = |dot| * reciprocal, fraction_bits = min(width - 2, width - 1 - exponent(ratio)); what
     is too large for a word saturates. `dot` and `negative` give the dot product, a scalar and its
-    sign. One a cycle; golden counterpart: `FixedBatch._ratios`.
+    sign. One a cycle; golden counterpart: `fixed._gram_schmidt`.
     """
 
     def __init__(self, parameters: Parameters) -> None:

@@ -89,7 +89,7 @@ def test_norm_unit_takes_the_golden_reciprocal_square_root():
 
 
 def coefficient(p, dot, reciprocal):
-    """What `FixedBatch` takes of the pivot: a word, its fraction bits, and whether it saturated."""
+    """What Gram-Schmidt takes of the pivot: a word, its fraction bits, and whether it saturated."""
     ratio = scalar.multiply(scalar.round_scalar(abs(dot)), reciprocal)
     fraction = min(p.width - 2, p.width - 1 - scalar.exponent(ratio))
     word, saturated = p.word.narrow(-math.copysign(ratio, dot), -fraction)
