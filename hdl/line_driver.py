@@ -24,8 +24,9 @@ class LineDriver(wiring.Component):
     the phase's (`negative_phase`). The threshold is `threshold` for all lines if `scrambled`, and
     otherwise the top bits of the line's own generator, which `fire` advances: the two are joined by
     XOR, as the generators rest at zero unless they were seeded since `clear`. The pins are
-    registers: a slot's pulses appear `LATENCY` cycles after `fire`, `abort` idles all lines in the
-    next cycle and withdraws the slots on their way, and no line is driven in any other cycle.
+    registers: a slot's pulses appear `LATENCY` cycles after `fire` and stay while `hold` is high,
+    `abort` idles all lines in the next cycle and withdraws the slots on their way, and no line is
+    driven in any other cycle. No other slot may appear while `hold` is high.
     A line is never driven with both polarities, because both pins come from one comparison and the
     phase. Golden counterpart: `pulses.UpdatePulses.trains`.
 
@@ -60,6 +61,7 @@ class LineDriver(wiring.Component):
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
                 "negative_phase": In(1),
+                "hold": In(1),
                 "abort": In(1),
                 "positive": Out(lines),
                 "negative": Out(lines),
@@ -109,12 +111,12 @@ class LineDriver(wiring.Component):
             threshold.eq(Mux(self.scrambled, self.threshold, 0)),
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
             phases.eq(Cat(self.negative_phase, phases)),
-            self.positive.eq(0),
-            self.negative.eq(0),
         ]
-        with m.If(slots[-1] & ~self.abort):
-            with m.If(phases[-1]):
-                m.d.sync += self.negative.eq(Cat(negative))
-            with m.Else():
-                m.d.sync += self.positive.eq(Cat(positive))
+        with m.If(self.abort | ~(slots[-1] | self.hold)):
+            m.d.sync += [self.positive.eq(0), self.negative.eq(0)]
+        with m.Elif(slots[-1]):
+            m.d.sync += [
+                self.positive.eq(Mux(phases[-1], 0, Cat(positive))),
+                self.negative.eq(Mux(phases[-1], Cat(negative), 0)),
+            ]
         return m

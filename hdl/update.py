@@ -18,14 +18,14 @@ from hdl.line_driver import LineDriver
 from hdl.pulse_counter import COUNTER_BITS, PulseCounter
 from hdl.random_bits import Mixer, line_seed
 from hdl.shapes import SCALAR, word_row
-from hdl.slot_sequencer import SlotSequencer
+from hdl.slot_sequencer import TIMING_BITS, SlotSequencer
 from hdl.tile_loader import TileLoader, load_cycles
 
 KAPPA_LATENCY = 2
 """Clock cycles that `kappa` may take to answer a new `rank`."""
 
 READY_LATENCY = line_driver.LATENCY + 1
-"""Slots that may still come after `ready` has fallen."""
+"""Slots that may still begin or end after `ready` has fallen."""
 
 PLAN_CYCLES = 2
 """Clock cycles from a rank's kappa to its slots and shift."""
@@ -41,11 +41,17 @@ def drain_cycles(parameters: Parameters) -> int:
 
 
 def update_cycles(
-    parameters: Parameters, m: int, n: int, slots: Sequence[int], scrambled: bool
+    parameters: Parameters,
+    m: int,
+    n: int,
+    slots: Sequence[int],
+    scrambled: bool,
+    slot_cycles: int = 1,
 ) -> int:
     """Clock cycles for which an update keeps the driver busy, exactly, if the array is ready.
 
-    `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero.
+    `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero; a slot takes
+    `slot_cycles`, its length and the dead time after it.
     """
     cycles = WARM_UP_ROUNDS + 1
     if not scrambled:
@@ -55,7 +61,7 @@ def update_cycles(
         cycles += KAPPA_LATENCY + 1 + PLAN_CYCLES + drain_cycles(parameters)
         if count:
             cycles += parameters.rows(m) * parameters.lanes + column_duties.OVERHEAD
-            cycles += tiles * (load_cycles(parameters) + len(PHASES) * count)
+            cycles += tiles * (load_cycles(parameters) + len(PHASES) * count * slot_cycles)
     return cycles
 
 
@@ -78,7 +84,7 @@ class UpdateDriver(wiring.Component):
 
     For each rank c of `k`, for each row of tiles (n lines in tiles of `tile_rows`), for each
     column of tiles (m lines in tiles of `tile_columns`): load the duties of the tile's lines, then
-    four phases (++, --, +-, -+: the polarity of rows and of columns) of L slots, one a cycle.
+    four phases (++, --, +-, -+: the polarity of rows and of columns) of L slots.
     L = 2**l with l = exponent(kappa) + 2 width - 2 between `slots_min` and `slots_max` (logarithms;
     `Parameters.max_slots` at most); row duties are |x|, column duties
     round(|delta| kappa 2**(2 width - 2 - l)), clipped to 1. A line fires in a slot if its duty
@@ -96,7 +102,11 @@ class UpdateDriver(wiring.Component):
     column duties and `pulses` line pulses, since `start`; `slots` is the L of the last rank, 0 if
     its kappa was zero and it was skipped.
 
-    While `ready` is low no slot is counted, which holds the driver up unless it has something else
+    A slot's lines hold for 1 + `length_less_1` cycles, in all of which `slot_valid` is high and in
+    the last `slot_last`; then they are idle for `dead` cycles at least. A slot that an abort or
+    a reset cuts off has no `slot_last` and is not counted.
+
+    While `ready` is low no slot begins, which holds the driver up unless it has something else
     to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
 
     `kappa` answers `rank` at most `KAPPA_LATENCY` cycles later and rests with it. `fetch_data` is
@@ -121,6 +131,8 @@ class UpdateDriver(wiring.Component):
                 "slots_min": In(LOG2_BITS),
                 "slots_max": In(LOG2_BITS),
                 "scrambled": In(1),
+                "length_less_1": In(TIMING_BITS),
+                "dead": In(TIMING_BITS),
                 "seed": In(WORD_BITS),
                 "rank": Out(ranks),
                 "kappa": In(SCALAR),
@@ -135,6 +147,7 @@ class UpdateDriver(wiring.Component):
                 "columns_negative": Out(p.tile_columns),
                 "ready": In(1, init=1),
                 "slot_valid": Out(1),
+                "slot_last": Out(1),
                 "tile_row": Out(bits_for(p.grid_rows - 1)),
                 "tile_column": Out(bits_for(p.grid_columns - 1)),
                 "clips": Out(COUNTER_BITS),
@@ -159,7 +172,12 @@ class UpdateDriver(wiring.Component):
         state = Signal(State)
         begin, clear = Signal(), Signal()
         seed = Signal(WORD_BITS)
-        m.d.sync += [clear.eq(begin), seed.eq(line_seed(mixer.a))]
+        further = Signal(TIMING_BITS + 1)
+        m.d.sync += [
+            clear.eq(begin),
+            seed.eq(line_seed(mixer.a)),
+            further.eq(self.length_less_1 + self.dead),
+        ]
         wait = Signal(range(max(p.tile_rows + p.tile_columns, WARM_UP_ROUNDS) + 1))
         log2 = self._plan(m, columns)
         m.d.comb += [
@@ -199,9 +217,10 @@ class UpdateDriver(wiring.Component):
             sequencer.run.eq((state == State.DRIVE) & self.ready),
             sequencer.abort.eq(self.abort),
             sequencer.log2.eq(log2),
+            sequencer.further.eq(further),
             sequencer.row_mask.eq(mixer.a[WORD_BITS - (p.width - 1) :]),
             sequencer.column_mask.eq(mixer.b[WORD_BITS - (p.width - 1) :]),
-            loader.next.eq(sequencer.run & sequencer.last),
+            loader.next.eq(sequencer.last),
             row_driver.threshold.eq(sequencer.row_threshold),
             row_driver.negative_phase.eq(sequencer.row_negative),
             column_driver.threshold.eq(sequencer.column_threshold),
@@ -212,8 +231,12 @@ class UpdateDriver(wiring.Component):
             self.columns_positive.eq(column_driver.positive),
             self.columns_negative.eq(column_driver.negative),
             counter.lines.eq(
-                Cat(row_driver.positive, column_driver.positive)
-                | Cat(row_driver.negative, column_driver.negative)
+                Mux(
+                    self.slot_last,
+                    Cat(row_driver.positive, column_driver.positive)
+                    | Cat(row_driver.negative, column_driver.negative),
+                    0,
+                )
             ),
             counter.clear.eq(clear),
             self.pulses.eq(counter.count),
@@ -224,13 +247,26 @@ class UpdateDriver(wiring.Component):
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled),
                 driver.fire.eq(sequencer.fire),
+                driver.hold.eq(self.slot_valid & ~self.slot_last),
                 driver.abort.eq(self.abort),
             ]
 
-        # The tile moves on with its last slot, and its pins follow later.
-        slots = Signal(line_driver.LATENCY)
-        m.d.sync += slots.eq(Mux(self.abort, 0, Cat(sequencer.fire, slots)))
-        m.d.comb += self.slot_valid.eq(slots[-1])
+        # How long a slot stays on the pins, as both sides' lines do.
+        coming = Signal(line_driver.LATENCY - 1)
+        left = Signal(TIMING_BITS)
+        m.d.sync += coming.eq(Mux(self.abort, 0, Cat(sequencer.fire, coming)))
+        with m.If(self.abort | ~(coming[-1] | (self.slot_valid & ~self.slot_last))):
+            m.d.sync += [self.slot_valid.eq(0), self.slot_last.eq(0)]
+        with m.Elif(coming[-1]):
+            m.d.sync += [
+                self.slot_valid.eq(1),
+                self.slot_last.eq(self.length_less_1 == 0),
+                left.eq(self.length_less_1),
+            ]
+        with m.Else():
+            m.d.sync += [self.slot_last.eq(left == 1), left.eq(left - 1)]
+
+        # The tile moves on after its last slot, and its pins follow later.
         for port, present in (
             (self.tile_row, loader.tile_row),
             (self.tile_column, loader.tile_column),
@@ -270,7 +306,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += state.eq(State.DRIVE)
             with m.Case(State.DRIVE):
                 m.d.sync += wait.eq(0)
-                with m.If(sequencer.run & sequencer.last):
+                with m.If(sequencer.last):
                     m.d.sync += state.eq(Mux(loader.last, State.DRAIN, State.LOAD))
             with m.Case(State.DRAIN), m.If(wait == drain_cycles(p) - 1):
                 m.d.sync += wait.eq(0)

@@ -27,8 +27,10 @@ def surviving(m, fire, abort, cycles):
 
 def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
     """Idle outside of slots and from the cycle after abort or reset on; one polarity; in a slot
-    driven if and only if the line's own duty exceeds its threshold and the phase is its polarity's.
+    driven if and only if the line's own duty exceeds its threshold and the phase is its polarity's;
+    unchanged while the slot is held.
     """
+    held = past(m, dut.hold & ~dut.abort & ~ResetSignal())
     slot = surviving(m, dut.fire, dut.abort, LATENCY)
     withdrawn = past(m, dut.abort | ResetSignal())
     phase = past(m, dut.negative_phase, LATENCY)
@@ -43,7 +45,7 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         Assert(inside.turn == 1 << turn),
         Assert(~(dut.positive & dut.negative).any(), "never both polarities"),
         Assert(~withdrawn | ~(dut.positive | dut.negative).any(), "idle after abort or reset"),
-        Assert(slot | ~(dut.positive | dut.negative).any(), "idle outside of slots"),
+        Assert(slot | held | ~(dut.positive | dut.negative).any(), "idle outside of slots"),
     ]
     for line in range(LINES):
         duty = Signal.like(dut.duties[0], name=f"loaded_{line}", reset_less=True)
@@ -54,8 +56,13 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         own = past(m, duty.negative, 2)
         m.d.comb += [
             Assert(getattr(inside, f"duty_{line}") == duty.as_value()),
-            Assert(dut.positive[line] == (slot & fires & ~phase & ~own), "driven when it fires"),
-            Assert(dut.negative[line] == (slot & fires & phase & own), "driven when it fires"),
+            *(
+                Assert(
+                    pins[line] == Mux(slot, fires & polarity, held & past(m, pins[line])),
+                    "driven when it fires",
+                )
+                for pins, polarity in ((dut.positive, ~phase & ~own), (dut.negative, phase & own))
+            ),
         ]
     m.d.comb += Cover(dut.positive.all() & past(m, dut.negative.any()))
 
@@ -86,10 +93,11 @@ def test_lines_of_both_polarities_can_be_driven():
     ("old", "new"),
     [
         ("Mux(self.abort, 0, Cat(self.fire, slots))", "Cat(self.fire, slots)"),
-        ("m.If(slots[-1] & ~self.abort)", "m.If(slots[-1])"),
+        ("self.abort | ~(slots[-1] | self.hold)", "~(slots[-1] | self.hold)"),
+        ("self.abort | ~(slots[-1] | self.hold)", "self.abort"),
         ("joined < duty.magnitude", "joined <= duty.magnitude"),
         ("negative.append(fires & polarity)", "negative.append(fires)"),
-        ("self.positive.eq(0),", ""),
+        ("[self.positive.eq(0), self.negative.eq(0)]", "self.negative.eq(0)"),
         ("phases.eq(Cat(self.negative_phase, phases))", "phases.eq(self.negative_phase)"),
         ("turn.eq(turn.rotate_left(1))", "turn.eq(1)"),
     ],
@@ -111,10 +119,16 @@ def lines_are_driven_in_slots_only(m, dut, inside):
     row = dut.rows_positive | dut.rows_negative
     column = dut.columns_positive | dut.columns_negative
     withdrawn = past(m, dut.abort | ResetSignal())
-    fired = [
-        past(m, Cat(getattr(side, f"fires_{line}") for line in range(2)))
-        for side in (rows, columns)
-    ]
+    lines_now = Cat(row, column)
+    # Which lines fire: the comparisons as they were before the slot's first cycle on the pins.
+    slot = surviving(m, inside.submodule("sequencer").fire, dut.abort, LATENCY)
+    held = past(m, dut.slot_valid & ~dut.slot_last & ~dut.abort & ~ResetSignal())
+    fired = []
+    for side in (rows, columns):
+        kept = Signal(2)
+        lines = past(m, Cat(getattr(side, f"fires_{line}") for line in range(2)))
+        m.d.sync += kept.eq(Mux(slot, lines, kept))
+        fired.append(Mux(slot, lines, kept))
     m.d.comb += [
         Assert(~(dut.rows_positive & dut.rows_negative).any(), "never both polarities"),
         Assert(~(dut.columns_positive & dut.columns_negative).any(), "never both polarities"),
@@ -123,6 +137,9 @@ def lines_are_driven_in_slots_only(m, dut, inside):
         Assert(~withdrawn | ~(row | column).any(), "idle after abort or reset"),
         Assert(~withdrawn | ~(dut.busy | dut.slot_valid | dut.done), "over after abort or reset"),
         Assert(dut.slot_valid | ~(row | column).any(), "idle outside of slots"),
+        Assert(dut.slot_valid == (slot | held), "a slot is one that fired, to its end"),
+        Assert(dut.slot_valid | ~dut.slot_last, "a slot ends while it is on the pins"),
+        Assert(~held | slot | (lines_now == past(m, lines_now)), "lines hold to the slot's end"),
     ]
     # The whole voltage is on the cell where a driven row crosses a driven column.
     for r in range(2):
@@ -143,9 +160,10 @@ def test_lines_are_driven_in_slots_only():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("Mux(self.abort, 0, Cat(sequencer.fire, slots))", "Cat(sequencer.fire, slots)"),
+        ("Mux(self.abort, 0, Cat(sequencer.fire, coming))", "Cat(sequencer.fire, coming)"),
         ("                driver.abort.eq(self.abort),\n", ""),
-        ("slots = Signal(line_driver.LATENCY)", "slots = Signal(line_driver.LATENCY - 1)"),
+        ("coming = Signal(line_driver.LATENCY - 1)", "coming = Signal(line_driver.LATENCY - 2)"),
+        ("driver.hold.eq(self.slot_valid & ~self.slot_last)", "driver.hold.eq(self.slot_valid)"),
         ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
     ],
 )
