@@ -50,7 +50,8 @@ class PinMonitor:
         dut = self.dut
         pins = (dut.rank, dut.tile_row, dut.tile_column, dut.rows_positive, dut.rows_negative,
                 dut.columns_positive, dut.columns_negative)  # fmt: skip
-        held, ended, before = 0, -1, ()
+        held, ended = 0, -1
+        before: tuple[int, ...] = ()
         while True:
             if not int(dut.slot_valid.value):
                 held = 0
