@@ -10,7 +10,10 @@ and up and down two integers of the cell's own, a pulse moves a cell by
 
 and no further than its bound, 0 or top; a cell that is stuck does not move. Rounding is half to
 even, as everywhere. The laws in real numbers, with their sources, are in `golden_model.devices`.
-One coincidence is one pulse, and slots apply in their order. docs/twin.md has the hardware.
+One coincidence is one pulse, and slots apply in their order.
+
+A read drives the lines of one side of a tile and converts the sums of the other side, of cells as
+signed numbers 2 g - top: steps 2 and 3 of `golden_model.reads`. docs/twin.md has the hardware.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from golden_model.formats import WordFormat
 from golden_model.random_bits import Mixer
 
 Cells = NDArray[np.int64]
@@ -42,6 +46,10 @@ SPREAD_FRACTION_BITS = 12
 
 OPERAND_BITS = 18
 """Most bits of a conductance and of a cell's step: a multiplier's operands on the FPGAs in view."""
+
+
+SHIFT_MAX = 31
+"""Largest right shift of a sum on its way to a code."""
 
 
 class TwinError(ValueError):
@@ -84,7 +92,14 @@ class TwinSpec:
     asymmetry_spread: float = 0.0
     """Standard deviation of (up - down) / (up + down) from cell to cell."""
     cells_per_cycle: int = 8
-    """Cells of a row that the hardware updates in a clock cycle, a power of two."""
+    """Cells of a row that the hardware updates or reads in a clock cycle, a power of two."""
+    dac_bits: int = 8
+    """Bits of a line's drive in a read, its sign among them: a drive has up to
+    2**(`dac_bits` - 1) - 1 slots."""
+    adcs: int = 4
+    """ADCs side by side, codes a clock cycle, a power of two."""
+    adc_bits: int = 12
+    """Bits of an ADC's code, two's complement: its highest resolution."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -95,6 +110,9 @@ class TwinSpec:
             ("states", 2, 1 << OPERAND_BITS),
             ("fraction_bits", 0, OPERAND_BITS - 1),
             ("cells_per_cycle", 1, 1024),
+            ("dac_bits", 2, 16),
+            ("adcs", 1, 64),
+            ("adc_bits", 2, 24),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -108,6 +126,8 @@ class TwinSpec:
                 f"cells_per_cycle = {self.cells_per_cycle} must be a power of two that divides "
                 f"columns = {self.columns}: a row is updated in whole groups of cells"
             )
+        if self.adcs & (self.adcs - 1):
+            raise TwinError(f"adcs = {self.adcs} must be a power of two")
         if self.conductance_bits > OPERAND_BITS:
             raise TwinError(
                 f"states = {self.states} and fraction_bits = {self.fraction_bits} make "
@@ -159,6 +179,17 @@ class TwinSpec:
     def conductance_bits(self) -> int:
         """Bits of a conductance."""
         return self.top.bit_length()
+
+    @property
+    def longest_drive(self) -> int:
+        """Slots of the longest drive of a read, and a line's largest drive."""
+        return (1 << (self.dac_bits - 1)) - 1
+
+    @property
+    def sum_bits(self) -> int:
+        """Bits of the sum that a sensed line gives, its sign among them."""
+        lines = max(self.rows, self.columns)
+        return (lines * self.longest_drive * self.top).bit_length() + 1
 
     @property
     def shift(self) -> int:
@@ -310,6 +341,49 @@ class TwinArray:
         for _ in range(int(np.abs(left).max(initial=0))):
             self._pulse(..., left)
             left -= np.sign(left)
+
+    @property
+    def cells(self) -> Cells:
+        """Cells as reads see them, 2 g - top: from -top to top, in halves of a conductance."""
+        return 2 * self.conductance - self.spec.top
+
+    def read(
+        self,
+        tile_row: int,
+        tile_column: int,
+        drive: ArrayLike,
+        *,
+        transposed: bool,
+        sensed: int,
+        resolution: int,
+        shift: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """A conversion of a tile: codes of the first `sensed` lines, and which are limited.
+
+        `drive` is the slots for which each line was driven, signed: of all rows, or of all columns
+        if `transposed`. A code is the line's sum / 2**`shift`, rounded half to even and limited to
+        `resolution` bits. Raises `TwinError` for what the hardware cannot be asked for.
+        """
+        spec, drive = self.spec, np.asarray(drive, dtype=np.int64)
+        lines = spec.rows if transposed else spec.columns
+        if np.abs(drive).max(initial=0) > spec.longest_drive:
+            raise TwinError(
+                f"a drive of {np.abs(drive).max()} slots: at most {spec.longest_drive} with "
+                f"dac_bits = {spec.dac_bits}"
+            )
+        for name, value, low, high in (
+            ("sensed", sensed, 0, lines),
+            ("resolution", resolution, 2, spec.adc_bits),
+            ("shift", shift, 0, SHIFT_MAX),
+        ):
+            if not low <= value <= high:
+                raise TwinError(f"{name} = {value} must be from {low} to {high}")
+        tile = self.cells[tile_row * spec.grid_columns + tile_column]
+        sums = (tile if transposed else tile.T) @ drive
+        code = WordFormat(resolution)
+        rounded = round_shift(sums[:sensed], shift)
+        limited = np.clip(rounded, code.minimum, code.maximum)
+        return limited, limited != rounded
 
     def _pulse(self, cells: Any, polarity: Cells) -> None:
         """One pulse at each of the `cells` (an index) whose `polarity` is not 0."""

@@ -1,4 +1,4 @@
-"""Sum over lanes, one pipeline stage a level."""
+"""Sum over lanes, in pipeline stages of one or more levels."""
 
 from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
@@ -6,19 +6,19 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 
-def latency(lanes: int) -> int:
+def latency(lanes: int, levels: int = 1) -> int:
     """Clock cycles from the values to their sum."""
-    return ceil_log2(lanes)
+    return -(-ceil_log2(lanes) // levels)
 
 
 class AdderTree(wiring.Component):
     """total = sum of `lanes` signed values (a power of two of them), exactly.
 
-    Latency `latency(lanes)` cycles, one sum a cycle. The caller chooses `total_bits` such that the
-    sum fits.
+    A pipeline stage adds `levels` levels of pairs. Latency `latency(lanes, levels)` cycles, one sum
+    a cycle. The caller chooses `total_bits` such that the sum fits.
     """
 
-    def __init__(self, value_bits: int, lanes: int, total_bits: int) -> None:
+    def __init__(self, value_bits: int, lanes: int, total_bits: int, levels: int = 1) -> None:
         super().__init__(
             {
                 "values": In(data.ArrayLayout(signed(value_bits), lanes)),
@@ -26,6 +26,7 @@ class AdderTree(wiring.Component):
             }
         )
         self._lanes = lanes
+        self._levels = levels
 
     def elaborate(self, platform: object) -> Module:
         """Pairs of values, pairs of sums, and so on."""
@@ -34,11 +35,15 @@ class AdderTree(wiring.Component):
         depth = 0
         while len(level) > 1:
             sums = []
+            depth += 1
             for i in range(0, len(level), 2):
                 total = level[i] + level[i + 1]
-                register = Signal(total.shape(), name=f"sum_{depth}_{i}")
-                m.d.sync += register.eq(total)
-                sums.append(register)
-            level, depth = sums, depth + 1
+                held = Signal(total.shape(), name=f"sum_{depth - 1}_{i}")
+                if depth % self._levels and len(level) > 2:
+                    m.d.comb += held.eq(total)
+                else:
+                    m.d.sync += held.eq(total)
+                sums.append(held)
+            level = sums
         m.d.comb += self.total.eq(level[0])
         return m

@@ -2,18 +2,22 @@
 
 from typing import Any
 
+import numpy as np
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from numpy.typing import ArrayLike
 
 from golden_model.random_bits import WARM_UP_ROUNDS, WORD_BITS
 from golden_model.twin import DRAW_ROUNDS, TwinSpec
-from hdl import twin_lane
+from hdl import twin_adc, twin_lane, twin_sums
 from hdl.random_bits import Mixer
 from hdl.twin_draw import CellDraw
 from hdl.twin_lane import CellLane, Command, cell_layout
 from hdl.twin_queue import SlotQueue
+from hdl.twin_read_walk import beats_per_group, groups
+from hdl.twin_reader import TwinReader
 from hdl.twin_walk import RowWalk
 
 SETTLE_CYCLES = twin_lane.LATENCY - 1
@@ -24,6 +28,9 @@ SLOT_OVERHEAD = SETTLE_CYCLES + 2
 
 ACCESS_CYCLES = SETTLE_CYCLES + 2
 """Clock cycles from a request to the next, READ's answer not counted."""
+
+CONVERSION_OVERHEAD = 4 + twin_sums.LATENCY + twin_adc.LATENCY - 2
+"""Clock cycles that a conversion takes beside its visits, its last beats and the adder tree."""
 
 
 def cell_count(spec: TwinSpec) -> int:
@@ -36,6 +43,24 @@ def slot_cycles(spec: TwinSpec, fired_rows: int, fired_columns: int) -> int:
     if not fired_rows or not fired_columns:
         return 0
     return fired_rows * (spec.columns // spec.cells_per_cycle) + SLOT_OVERHEAD
+
+
+def conversion_cycles(spec: TwinSpec, drive: ArrayLike, *, transposed: bool, sensed: int) -> int:
+    """Clock cycles from `convert` to the last codes, with no slots left to apply.
+
+    `drive` is that of all rows, or of all columns if `transposed`: only groups of cells that have a
+    driven line are visited, and only those of `sensed` lines.
+    """
+    if not sensed:
+        return 0
+    driven = np.asarray(drive) != 0
+    if transposed:
+        units = int(np.count_nonzero(driven.reshape(groups(spec), -1).any(axis=1)))
+        return CONVERSION_OVERHEAD + twin_sums.tree_latency(spec) + sensed * max(1, units) + 1
+    sensed_groups = -(-sensed // spec.cells_per_cycle)
+    units = max(int(np.count_nonzero(driven)), beats_per_group(spec))
+    last_lines = sensed - (sensed_groups - 1) * spec.cells_per_cycle
+    return CONVERSION_OVERHEAD + sensed_groups * units + -(-last_lines // spec.adcs)
 
 
 def draw_cycles(spec: TwinSpec) -> int:
@@ -60,6 +85,11 @@ class State(enum.Enum):
     ACCESS = 4
     SETTLE = 5
     RESPOND = 6
+    CONVERT = 7
+
+
+_INSIDE = ("slot", "waiting", "converting", "start", "done", "read", "address", "conductances")
+_SHARED = ("ready", "line_fault", "tile_fault")
 
 
 class CrossbarTwin(wiring.Component):
@@ -70,27 +100,37 @@ class CrossbarTwin(wiring.Component):
     cell whose row and column both fire is pulsed, up if their polarities are equal and down if not.
     Slots queue up and are applied in their order, each as a whole, so conductances are those of
     `twin.TwinArray.apply` slot by slot. A slot takes `slot_cycles`; `ready` asks the drivers to
-    wait, see `SlotQueue`, which also has the three faults.
+    wait, see `SlotQueue`.
+
+    Reads share the lines and the tile, in cycles of `read_valid`; `convert` asks for the codes of
+    `sensed` lines, those of `twin.TwinArray.read`, see `DriveCounter` and `AdcBank`. A conversion
+    sees all slots that came before it. It takes `conversion_cycles` after the last of them, during
+    which `ready` is low. Reads change no conductance.
+
+    The four faults stay until reset: `overflow`, `line_fault` and `tile_fault` of slots
+    (`SlotQueue`), `line_fault`, `tile_fault` and `read_fault` of reads (`DriveCounter`).
 
     `idle` tells that all slots have been applied and nothing else is under way. A pulse of `draw`
     makes fresh cells with the spread that follows from `seed` (which must rest for the
     `draw_cycles` it takes): in the middle, none stuck, golden counterpart `twin.TwinArray.draw`.
     Through `request` the host reads, programs or loads a cell at a time, cell number (tile * rows +
     row) * columns + column, which must exist; see `Command`, of which PULSE is not for the host.
-    Only READ is answered, on `response`. Slots go first, a draw second; an access takes
-    `ACCESS_CYCLES`.
+    Only READ is answered, on `response`. Slots go first, then a conversion, then a draw; an
+    access takes `ACCESS_CYCLES`.
 
-    Conductances survive a reset, as an array's do. Slots in the queue do not, and one that is being
-    applied is cut off.
+    Conductances survive a reset, as an array's do. Slots in the queue, drives and codes do not, and
+    a slot that is being applied is cut off.
     """
 
     def __init__(self, spec: TwinSpec) -> None:
         self.spec = spec
         self._queue = SlotQueue(spec)
+        self._reader = TwinReader(spec)
         pins = {
             name: member
-            for name, member in self._queue.signature.members.items()
-            if name not in ("slot", "waiting")
+            for part in (self._queue, self._reader)
+            for name, member in part.signature.members.items()
+            if name not in _INSIDE
         }
         super().__init__(
             {
@@ -104,17 +144,19 @@ class CrossbarTwin(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Queue; walk over the rows that fire; lanes; and accesses to single cells."""
+        """Queue; walk over the rows that fire; reader; lanes; and accesses to single cells."""
         m = Module()
         spec = self.spec
         m.submodules.queue = queue = self._queue
+        m.submodules.reader = reader = self._reader
         m.submodules.walk = walk = RowWalk(spec)
         m.submodules.mixer = mixer = Mixer()
         m.submodules.cell_draw = cell_draw = CellDraw(spec)
         for name, member in self.signature.members.items():
-            if name in queue.signature.members:
-                inner, outer = getattr(queue, name), getattr(self, name)
-                m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+            for part in (queue, reader):
+                if name in part.signature.members and name not in _SHARED:
+                    inner, outer = getattr(part, name), getattr(self, name)
+                    m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
 
         state = Signal(State)
         wait = Signal(range(max(WARM_UP_ROUNDS, DRAW_ROUNDS, twin_lane.LATENCY)))
@@ -122,7 +164,10 @@ class CrossbarTwin(wiring.Component):
         drawing = Signal()
         request = Signal(request_layout(spec))
         m.d.comb += [
-            self.idle.eq((state == State.IDLE) & ~queue.waiting & ~draw_waits),
+            self.ready.eq(queue.ready & ~reader.converting),
+            self.line_fault.eq(queue.line_fault | reader.line_fault),
+            self.tile_fault.eq(queue.tile_fault | reader.tile_fault),
+            self.idle.eq((state == State.IDLE) & ~queue.waiting & ~reader.converting & ~draw_waits),
             walk.slot.eq(queue.slot.payload),
             mixer.seed.eq(self.seed),
             cell_draw.a.eq(mixer.a),
@@ -144,6 +189,9 @@ class CrossbarTwin(wiring.Component):
                 with m.If(queue.slot.valid):
                     m.d.comb += [queue.slot.ready.eq(1), walk.start.eq(1)]
                     m.d.sync += [request.command.eq(Command.PULSE), state.eq(State.SWEEP)]
+                with m.Elif(reader.converting & ~queue.waiting):
+                    m.d.comb += reader.start.eq(1)
+                    m.d.sync += [request.command.eq(Command.READ), state.eq(State.CONVERT)]
                 with m.Elif(draw_waits):
                     m.d.comb += mixer.load.eq(1)
                     m.d.sync += [draw_waits.eq(0), drawing.eq(1), state.eq(State.WARM_UP)]
@@ -154,6 +202,8 @@ class CrossbarTwin(wiring.Component):
                         m.d.sync += state.eq(State.ACCESS)
             with m.Case(State.SWEEP), m.If(~walk.busy):
                 m.d.sync += state.eq(State.SETTLE)
+            with m.Case(State.CONVERT), m.If(reader.done):
+                m.d.sync += state.eq(State.IDLE)
             with m.Case(State.WARM_UP):
                 m.d.comb += mixer.advance.eq(1)
                 count(WARM_UP_ROUNDS, State.DRAW)
@@ -176,8 +226,8 @@ class CrossbarTwin(wiring.Component):
         with m.If(self.draw):
             m.d.sync += draw_waits.eq(1)
 
-        # Lanes: a group of cells that the walk visits, or one cell that is accessed.
-        accessing = state == State.ACCESS
+        # Lanes: a group of cells that a walk visits, or one cell that is accessed.
+        accessing, converting = state == State.ACCESS, state == State.CONVERT
         lane_bits = ceil_log2(spec.cells_per_cycle)
         selected, address = request.cell[:lane_bits], request.cell[lane_bits:]
         cells = Signal(data.ArrayLayout(cell_layout(spec), spec.cells_per_cycle))
@@ -186,8 +236,13 @@ class CrossbarTwin(wiring.Component):
             m.submodules[f"lane_{number}"] = lane = CellLane(spec)
             chosen = (selected == number) if lane_bits else 1
             m.d.comb += [
-                lane.valid.eq((walk.valid & walk.pulse[number]) | (accessing & chosen)),
-                lane.address.eq(Mux(accessing, address, walk.address)),
+                lane.valid.eq(
+                    (walk.valid & walk.pulse[number]) | reader.read | (accessing & chosen)
+                ),
+                lane.address.eq(
+                    Mux(accessing, address, Mux(converting, reader.address, walk.address))
+                ),
+                reader.conductances[number].eq(lane.cell.conductance),
                 lane.command.eq(request.command),
                 lane.upward.eq(walk.upward[number]),
                 lane.word.eq(Mux(drawing, cell_draw.cell, request.word)),

@@ -9,6 +9,7 @@ from golden_model.crossbar import CrossbarTile
 from golden_model.devices import Cells, SoftBounds
 from golden_model.parameters import Parameters
 from golden_model.pulses import UpdatePulses
+from golden_model.reads import Reads, ReadSpec
 from golden_model.twin import (
     NORMAL_DEVIATION,
     Law,
@@ -221,6 +222,9 @@ def test_the_sum_of_bytes_is_nearly_normal():
         ({"cells_per_cycle": 3}, "power of two that divides columns = 6"),
         ({"cells_per_cycle": 4}, "power of two that divides columns = 6"),
         ({"states": 4096, "fraction_bits": 7}, "conductances of 19 bits, at most 18"),
+        ({"adcs": 6}, "adcs = 6 must be a power of two"),
+        ({"adc_bits": 1}, "adc_bits = 1 must be an integer from 2 to 24"),
+        ({"dac_bits": 17}, "dac_bits = 17 must be an integer from 2 to 16"),
         ({"step_spread": 0.1}, "ideal devices are all alike"),
         ({"law": Law.CONSTANT_STEP, "fraction_bits": 0}, "no steps but whole ones"),
         ({"law": Law.CONSTANT_STEP, "step_spread": -0.1}, "step_spread = -0.1 must be from 0 to"),
@@ -230,3 +234,74 @@ def test_the_sum_of_bytes_is_nearly_normal():
 def test_impossible_twins_are_refused(changes, message):
     with pytest.raises(TwinError, match=message):
         spec_of(**({"law": Law.IDEAL} | changes))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    law=LAWS,
+    transposed=st.booleans(),
+    resolution=st.integers(2, 12),
+    dac_bits=st.integers(2, 8),
+    fraction_bits=st.integers(6, 9),
+)
+@settings(deadline=None, max_examples=50)
+def test_conversions_of_all_tiles_make_a_read(
+    seed, law, transposed, resolution, dac_bits, fraction_bits
+):
+    """Codes of tiles, added along the driven lines, are what `ReadSpec` reads of all cells."""
+    random = np.random.default_rng(seed)
+    spec = spec_of(law, grid_rows=3, grid_columns=2, states=30, fraction_bits=fraction_bits)
+    array = TwinArray(spec)
+    spread(array, random)
+    by_tile = array.cells.reshape(3, 2, 4, 6)
+    cells = by_tile.transpose(0, 2, 1, 3).reshape(12, 12).astype(np.float64)
+    cells = cells.T if transposed else cells  # 12 driven lines by 12 sensed ones
+    driven_tiles, sensed_tiles = (2, 3) if transposed else (3, 2)
+
+    reads = Reads(mode="analog", dac_bits=dac_bits, adc_bits=resolution, output_bound=0.5)
+    golden = ReadSpec(reads, 12 // driven_tiles, spec.top)
+    codes, *_ = golden.quantise(random.normal(size=(1, 12)))
+    expected, saturations, _ = golden.read(cells.astype(golden.dtype), codes)
+
+    sums, limited = np.zeros((sensed_tiles, 12 // sensed_tiles)), 0
+    for driven, drive in enumerate(codes.reshape(driven_tiles, -1)):
+        for sensed in range(sensed_tiles):
+            tile = (sensed, driven) if transposed else (driven, sensed)
+            code, beyond = array.read(
+                *tile,
+                drive,
+                transposed=transposed,
+                sensed=12 // sensed_tiles,
+                resolution=resolution,
+                shift=golden.shift,
+            )
+            sums[sensed] += code
+            limited += np.count_nonzero(beyond)
+    assert np.array_equal(sums.ravel(), expected[0])
+    assert limited == saturations.adc
+
+
+def test_a_read_leaves_the_cells_and_senses_the_first_lines():
+    array = TwinArray(spec_of(Law.IDEAL))
+    spread(array, np.random.default_rng(1))
+    before = array.conductance.copy()
+    every = {"transposed": False, "resolution": 12, "shift": 5}
+    codes, _ = array.read(0, 0, [9, 0, -127, 3], sensed=6, **every)
+    first, _ = array.read(0, 0, [9, 0, -127, 3], sensed=2, **every)
+    assert first.tolist() == codes[:2].tolist()
+    assert np.array_equal(array.conductance, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"drive": [0, 128, 0, 0]}, "a drive of 128 slots: at most 127 with dac_bits = 8"),
+        ({"sensed": 7}, "sensed = 7 must be from 0 to 6"),
+        ({"resolution": 13}, "resolution = 13 must be from 2 to 12"),
+        ({"shift": 32}, "shift = 32 must be from 0 to 31"),
+    ],
+)
+def test_what_the_hardware_cannot_read_is_refused(change, message):
+    request = {"drive": np.ones(4), "transposed": False, "sensed": 6, "resolution": 8, "shift": 0}
+    with pytest.raises(TwinError, match=message):
+        TwinArray(spec_of(Law.IDEAL)).read(0, 0, **{**request, **change})

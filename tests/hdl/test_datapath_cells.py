@@ -63,19 +63,22 @@ def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed)
     assert seen == expected
 
 
-def test_adder_tree_sums_every_cycle():
+@pytest.mark.parametrize("levels", [1, 2, 5])
+def test_adder_tree_sums_every_cycle(levels):
     random = np.random.default_rng(1)
     lanes = 8
-    dut = AdderTree(12, lanes, 15)
+    cycles = latency(lanes, levels)
+    assert cycles == {1: 3, 2: 2, 5: 1}[levels]
+    dut = AdderTree(12, lanes, 15, levels)
     values = random.integers(-2048, 2048, (30, lanes))
     values[0], values[1] = -2048, 2047
     totals = []
 
     async def bench(ctx):
-        for i in range(len(values) + latency(lanes)):
+        for i in range(len(values) + cycles):
             if i < len(values):
                 ctx.set(dut.values, values[i].tolist())
-            if i >= latency(lanes):
+            if i >= cycles:
                 totals.append(ctx.get(dut.total))
             await ctx.tick()
 

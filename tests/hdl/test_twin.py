@@ -129,6 +129,7 @@ class TwinBench:
         while not ctx.get(self.dut.idle):
             await ctx.tick()
             cycles += 1
+            assert cycles < 10_000, "it never comes to rest"
         return cycles
 
     async def check(self, ctx, cells=None):
