@@ -49,6 +49,8 @@ class Parameters:
     grid_rows: int = _bounded(64, 1, 4096, "rows of tiles that the drivers can address")
     grid_columns: int = _bounded(4, 1, 4096, "columns of tiles that the drivers can address")
     max_slots: int = _bounded(256, 1, 1024, "most slots of an update's phase", power_of_two=True)
+    adcs: int = _bounded(4, 1, 64, "ADCs side by side: codes of a read a cycle", power_of_two=True)
+    adc_bits: int = _bounded(12, 2, 24, "bits of an ADC's code pins")
 
     def __post_init__(self) -> None:
         for parameter in fields(self):
@@ -61,6 +63,11 @@ class Parameters:
             raise ParameterError(
                 f"max_slots = {self.max_slots} is finer than a duty of width = {self.width} bits: "
                 f"at most {1 << (self.width - 1)} slots, or a larger width"
+            )
+        if self.adcs > self.lanes:
+            raise ParameterError(
+                f"adcs = {self.adcs} exceed lanes = {self.lanes}: at most as many codes come "
+                "in a cycle as a row has words; lower adcs or raise lanes"
             )
         if self.max_rank < self.columns:
             raise ParameterError(

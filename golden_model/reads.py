@@ -42,6 +42,9 @@ Array = NDArray[np.floating]
 MODES = ("ideal", "analog")
 ENCODINGS = ("pulse-width", "bit-serial")
 
+MAX_DAC_BITS = 16
+"""Most bits of an input code."""
+
 FLOAT32_BITS = 24
 """Integers of magnitude up to 2**24 are exact in float32."""
 
@@ -91,7 +94,7 @@ class Reads:
                 raise ReadError(f"reads {name} = {value!r} is unknown; choose one of: "
                                 f"{', '.join(choices)}")  # fmt: skip
         for name, low, high in (
-            ("dac_bits", 2, 16),
+            ("dac_bits", 2, MAX_DAC_BITS),
             ("adc_bits", 2, 24),
             ("sum_bits", 2, 40),
             ("retries", 0, 16),
@@ -232,6 +235,12 @@ class ReadSpec:
                 saturations.sums += int(np.count_nonzero(held != result))
                 result = held
         return result, saturations, saturated
+
+    def convert(self, sums: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """The ADC alone: the codes of `sums`, and which of them saturated."""
+        codes = np.array(sums, self.dtype)
+        beyond = self._convert(codes)
+        return codes, np.zeros(codes.shape, np.bool_) if beyond is None else beyond
 
     def _drives(
         self, codes: Array, random: np.random.Generator | None

@@ -26,7 +26,15 @@ WIDTH, SLOTS = "parameters.width", "parameters.max_slots"
 """Settings that go together: words of a width tell so many slots apart."""
 
 UNUSED: Sequence[tuple[Mapping[str, str], Sequence[str]]] = (
-    ({}, ("parameters.grid_rows", "parameters.grid_columns")),
+    (
+        {},
+        (
+            "parameters.grid_rows",
+            "parameters.grid_columns",
+            "parameters.adcs",  # reads in training have bits of their own
+            "parameters.adc_bits",
+        ),
+    ),
     (
         {"array": "ideal"},
         ("device", "update", "reads", SLOTS, "parameters.tile_rows", "parameters.tile_columns"),

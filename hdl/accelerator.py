@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Member, Out
 
 from golden_model.parameters import Parameters
 from hdl.axi import connect_flat, flat_members, lite_signature, stream_signature
+from hdl.code_receiver import code_beat, sensed_bits
 from hdl.core import Core
 from hdl.register_file import RegisterFile
 from hdl.registers import RegisterMap
@@ -15,16 +16,23 @@ PORTS = {
     "clk": "Clock; everything is synchronous to its rising edge.",
     "rst": "Synchronous reset, active high; lines are idle in the next cycle.",
     "s_axil": "AXI4-Lite subordinate: registers (registers.md).",
-    "s_axis": "AXI4-Stream receiver: state and block packets, a row of words a beat.",
-    "m_axis": "AXI4-Stream transmitter: state packets.",
+    "s_axis": "AXI4-Stream receiver: state, block and vector packets, a row of words a beat.",
+    "m_axis": "AXI4-Stream transmitter: state packets and packets of sums.",
     "rows_positive": "Row lines of the tile driven with positive polarity in this slot.",
     "rows_negative": "Row lines of the tile driven with negative polarity in this slot.",
     "columns_positive": "Column lines driven with positive polarity in this slot.",
     "columns_negative": "Column lines driven with negative polarity in this slot.",
-    "slot_valid": "The lines carry a slot of an update; otherwise all are idle.",
+    "slot_valid": "The lines carry a slot of an update; idle without this and read_valid.",
     "tile_row": "Row of the grid's tiles that the lines belong to.",
     "tile_column": "Column of the grid's tiles that the lines belong to.",
     "rank": "Rank that the slot belongs to.",
+    "read_valid": "The lines carry a slot of a read's drive.",
+    "read_transposed": "1: columns are driven and rows sensed; 0: rows driven, columns sensed.",
+    "convert": "Last slot of a drive: the array converts what the drive has integrated.",
+    "sensed": "Sensed lines of the tile to convert, from line 0; valid with convert.",
+    "adc_valid": "A beat of ADC codes; taken in any cycle.",
+    "adc_codes": "Codes of the next sensed lines, signed, the first in the lowest bits.",
+    "adc_saturated": "Which of these codes the ADCs have limited.",
     "array_ready": "The array takes slots; high for a real one. Low holds the drivers up.",
 }
 """Meaning of each port, or of all ports with the prefix."""
@@ -38,7 +46,10 @@ _PINS = (
     "tile_row",
     "tile_column",
     "rank",
+    "read_valid",
+    "convert",
 )
+"""Pins that the line drivers drive."""
 
 
 class Accelerator(wiring.Component):
@@ -61,11 +72,18 @@ class Accelerator(wiring.Component):
             | flat_members("s_axis", stream.flip())
             | flat_members("m_axis", stream)
             | pins
-            | {"array_ready": In(1, init=1)}
+            | {
+                "array_ready": In(1, init=1),
+                "read_transposed": Out(1),
+                "sensed": Out(sensed_bits(p)),
+                "adc_valid": In(1),
+                "adc_codes": In(code_beat(p)),
+                "adc_saturated": In(p.adcs),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Connect registers, core and update driver; collect errors."""
+        """Connect registers, core and line drivers; collect errors."""
         m = Module()
         p = self.parameters
         m.submodules.registers = registers = RegisterFile(p)
@@ -107,12 +125,10 @@ class Accelerator(wiring.Component):
             rows_left.eq((p.grid_rows - registers.tile_row) * p.tile_rows),
             columns_left.eq((p.grid_columns - registers.tile_column) * p.tile_columns),
         ]
-        m.d.comb += core.pulses_valid.eq(
-            (slots_min <= slots_max)
-            & (slots_max <= most)
-            & (registers.n <= rows_left)
-            & (registers.m <= columns_left)
-        )
+        m.d.comb += [
+            core.tiles_valid.eq((registers.n <= rows_left) & (registers.m <= columns_left)),
+            core.slots_valid.eq((slots_min <= slots_max) & (slots_max <= most)),
+        ]
         for name in ("m", "n", "k", "block", "blocks", "last"):
             m.d.comb += getattr(core, name).eq(getattr(registers, name))
         for name in ("load", "store", "update"):
@@ -129,9 +145,16 @@ class Accelerator(wiring.Component):
             core.carry.exponent.eq(registers.carry_exponent),
             core.rate.significand.eq(registers.rate_significand),
             core.rate.exponent.eq(registers.rate_exponent),
+            core.vectors.eq(registers.vectors),
+            core.read_settings.m.eq(registers.m),
+            core.read_settings.n.eq(registers.n),
+            core.read_settings.origin_row.eq(registers.tile_row),
+            core.read_settings.origin_column.eq(registers.tile_column),
             registers.weight_significand_write.eq(core.finished),
             registers.weight_exponent_write.eq(core.finished),
         ]
+        for name in ("transposed", "bit_serial", "dac_bits", "sum_bits"):
+            m.d.comb += getattr(core.read_settings, name).eq(getattr(registers, f"read_{name}"))
         for c in range(p.max_rank):
             m.d.comb += [
                 core.host_weight[c].significand.eq(registers.weight_significand[c]),
@@ -144,17 +167,19 @@ class Accelerator(wiring.Component):
 
         # Commands, status and errors
         busy = core.busy
-        starting = registers.control_start & ~busy
+        start, read = registers.control_start, registers.control_read
+        starting = (start | read) & ~busy
         done = Signal()
         with m.If(starting):
             m.d.sync += done.eq(0)
-        with m.Elif(core.finished):
+        with m.Elif(core.finished | core.read_finished):
             m.d.sync += done.eq(1)
         aborting = registers.control_abort & busy
         malformed = core.packet_short | core.packet_long
         errors = [field.name for field in registers.map["ERROR"].fields]
         m.d.comb += [
-            core.start.eq(starting),
+            core.start.eq(start & ~busy),
+            core.read.eq(read & ~busy),
             core.abort.eq(aborting),
             core.drain.eq(
                 ~busy
@@ -172,11 +197,12 @@ class Accelerator(wiring.Component):
             ),
             registers.status_phase.eq(core.phase),
             registers.error_dimensions_set.eq(core.refused),
-            registers.error_start_busy_set.eq(registers.control_start & busy),
+            registers.error_start_busy_set.eq(((start | read) & busy) | (start & read)),
             registers.error_packet_short_set.eq(core.packet_short),
             registers.error_packet_long_set.eq(core.packet_long),
             registers.error_aborted_set.eq(aborting),
             registers.error_write_set.eq(registers.bad_write),
+            registers.error_adc_set.eq(core.unexpected),
             registers.cycles.eq(core.cycles),
             registers.phase_cycles.eq(core.phase_cycles),
             registers.multiply_cycles.eq(core.multiply_cycles),
@@ -184,6 +210,8 @@ class Accelerator(wiring.Component):
             registers.clips.eq(update.clips),
             registers.pulses.eq(update.pulses),
             registers.slots_used.eq(update.slots),
+            registers.adc_saturations.eq(core.adc_saturations),
+            registers.sum_saturations.eq(core.sum_saturations),
         ]
 
         # Update driver
@@ -200,6 +228,18 @@ class Accelerator(wiring.Component):
             update.fetch_data.eq(core.fetch_data),
         ]
         m.d.comb += [getattr(self, name).eq(getattr(update, name)) for name in _PINS]
+
+        # Reads
+        wiring.connect(m, core.drive, update.read)
+        m.d.comb += [
+            self.read_transposed.eq(registers.read_transposed),
+            self.sensed.eq(core.sensed),
+            core.ready.eq(self.array_ready),
+            core.convert.eq(update.convert),
+            core.adc_valid.eq(self.adc_valid),
+            core.adc_codes.eq(self.adc_codes),
+            core.adc_saturated.eq(self.adc_saturated),
+        ]
         update_cycles = Signal(32)
         with m.If(starting):
             m.d.sync += update_cycles.eq(0)

@@ -9,21 +9,42 @@ from hdl.aligner import Aligner
 from hdl.datapath import Datapath
 from hdl.loader import BLOCK_BITS, Loader, beat_layout
 from hdl.orthogonaliser import Orthogonaliser
+from hdl.read_walk import read_settings
+from hdl.reader import VECTOR_BITS, Reader
 from hdl.scalar_unit import ScalarUnit
 from hdl.sender import Sender
 from hdl.sequencer import Phase, Sequencer
 from hdl.shapes import SCALAR, word_row
+from hdl.sum_sender import sent_layout
+
+_READER_PORTS = (
+    "adc_saturations",
+    "sum_saturations",
+    "ready",
+    "drive",
+    "convert",
+    "sensed",
+    "adc_valid",
+    "adc_codes",
+    "adc_saturated",
+    "unexpected",
+)
+"""Ports of the reader that are the core's."""
 
 
 class Core(wiring.Component):
     """SBPCA of one batch: packets in, factors and scalars out, bit for bit as `golden_model.fixed`.
+    Reads: vectors in, sums out, as `golden_model.reads` (`Reader`).
 
-    The configuration must not change while `busy`. `abort` stops everything in one cycle, except
-    that a packet on its way out is finished; a malformed packet aborts likewise and pulses
+    `start` begins a batch, `read` a run of reads; both are ignored while `busy`, and `read` beside
+    `start`. The configuration must not change while `busy`. `abort` stops everything in one cycle,
+    except that a packet on its way out is finished; a malformed packet aborts likewise and pulses
     `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
-    `update_scale` hold from the end of a batch (`finished`) to the next `start`.
+    `update_scale` hold from the end of a batch (`finished`) to the next `start`; `read_finished`
+    tells the end of reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a
+    start on, that the bounds of slots are in order, and that the layer lies within the grid.
 
-    Counters of the last batch: `cycles` busy, `phase_cycles` of them in each `Phase`,
+    Counters of the last run: `cycles` busy, `phase_cycles` of them in each `Phase`,
     `multiply_cycles` in which the array took a step, `saturations` of words.
     """
 
@@ -32,12 +53,13 @@ class Core(wiring.Component):
         rows = range(p.rows(p.max_dimension))
         columns = range(max(2, p.max_rank))
         scalars = data.ArrayLayout(SCALAR, p.max_rank)
-        beats = stream.Signature(beat_layout(p))
+        self._reader = reader = Reader(p)
         super().__init__(
             {
-                "input": In(beats),
-                "output": Out(beats),
+                "input": In(stream.Signature(beat_layout(p))),
+                "output": Out(stream.Signature(sent_layout(p))),
                 "start": In(1),
+                "read": In(1),
                 "abort": In(1),
                 "drain": In(1),
                 "m": In(16),
@@ -49,12 +71,14 @@ class Core(wiring.Component):
                 "load": In(1),
                 "store": In(1),
                 "update": In(1),
-                "pulses_valid": In(1),
+                "slots_valid": In(1),
+                "tiles_valid": In(1),
                 "carry": In(SCALAR),
                 "rate": In(SCALAR),
                 "host_weight": In(scalars),
                 "busy": Out(1),
                 "finished": Out(1),
+                "read_finished": Out(1),
                 "refused": Out(1),
                 "packet_short": Out(1),
                 "packet_long": Out(1),
@@ -73,6 +97,10 @@ class Core(wiring.Component):
                 "fetch_row": In(rows),
                 "fetch_column": In(columns),
                 "fetch_data": Out(word_row(p)),
+                # Reads
+                "read_settings": In(read_settings(p)),
+                "vectors": In(VECTOR_BITS),
+                **{name: reader.signature.members[name] for name in _READER_PORTS},
             }
         )
 
@@ -86,6 +114,7 @@ class Core(wiring.Component):
         orthogonaliser = Orthogonaliser(self.parameters)
         sequencer = Sequencer(self.parameters)
         sender = Sender(self.parameters)
+        reader = self._reader
         abort = Signal()
         aborting = ResetInserter(abort)
         m.submodules.loader = aborting(loader)
@@ -95,20 +124,20 @@ class Core(wiring.Component):
         m.submodules.orthogonaliser = aborting(orthogonaliser)
         m.submodules.sequencer = aborting(sequencer)
         m.submodules.sender = sender
+        m.submodules.reader = reader
         m.d.comb += abort.eq(self.abort | self.packet_short | self.packet_long)
 
-        wiring.connect(m, wiring.flipped(self.input), loader.input)
-        wiring.connect(m, sender.output, wiring.flipped(self.output))
-        start = self.start & ~self.busy
+        start = (self.start | self.read) & ~self.busy
         m.d.comb += [
-            self.busy.eq(sequencer.busy | sender.busy),
+            self.busy.eq(sequencer.busy | sender.busy | reader.busy),
             self.finished.eq(sequencer.finished),
-            self.refused.eq(sequencer.refused),
-            self.phase.eq(sequencer.phase),
-            self.packet_short.eq(loader.short),
-            self.packet_long.eq(loader.long),
-            sequencer.start.eq(start),
-            sequencer.pulses_valid.eq(self.pulses_valid),
+            self.read_finished.eq(reader.finished),
+            self.refused.eq(sequencer.refused | reader.refused),
+            self.phase.eq(Mux(reader.busy, reader.phase, sequencer.phase)),
+            self.packet_short.eq(loader.short | reader.short),
+            self.packet_long.eq(loader.long | reader.long),
+            sequencer.start.eq(self.start & ~self.busy),
+            sequencer.pulses_valid.eq(self.slots_valid & self.tiles_valid),
             sequencer.state_loaded.eq(loader.state_loaded),
             sequencer.full.eq(loader.full),
             sequencer.sender_busy.eq(sender.busy),
@@ -148,6 +177,42 @@ class Core(wiring.Component):
                 unit.rows_n.eq(sequencer.rows_n),
                 unit.rows_m.eq(sequencer.rows_m),
             ]
+
+        # Reads have the streams while they run.
+        from_sender, from_reader = sender.output, reader.output
+        m.d.comb += [
+            reader.start.eq(self.read & ~self.start & ~self.busy),
+            reader.abort.eq(abort),
+            reader.settings.eq(self.read_settings),
+            reader.vectors.eq(self.vectors),
+            reader.sizes_valid.eq(sequencer.sizes_valid & self.tiles_valid),
+            loader.input.payload.eq(self.input.payload),
+            loader.input.valid.eq(self.input.valid & ~reader.busy),
+            reader.input.payload.eq(self.input.payload),
+            reader.input.valid.eq(self.input.valid),
+            self.input.ready.eq(Mux(reader.busy, reader.input.ready, loader.input.ready)),
+            self.output.valid.eq(from_sender.valid | from_reader.valid),
+            self.output.payload.last.eq(
+                Mux(reader.busy, from_reader.payload.last, from_sender.payload.last)
+            ),
+            from_sender.ready.eq(self.output.ready),
+            from_reader.ready.eq(self.output.ready),
+        ]
+        for sent, sums, words in zip(
+            self.output.payload.words,
+            from_reader.payload.words,
+            from_sender.payload.words,
+            strict=True,
+        ):
+            m.d.comb += sent.eq(Mux(reader.busy, sums, words))
+        for name in _READER_PORTS:
+            port = getattr(reader, name)
+            if name == "drive":
+                wiring.connect(m, port, wiring.flipped(self.drive))
+            elif reader.signature.members[name].flow == In:
+                m.d.comb += port.eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(port)
 
         # Memories are filled by the loader and read by the sender or the update driver.
         for name in ("buffer_write", "buffer_address", "write_data"):

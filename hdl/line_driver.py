@@ -21,13 +21,14 @@ class LineDriver(wiring.Component):
     """Drives the `lines` row lines, or column lines, of a tile.
 
     In a slot (`fire`) a line is driven if its duty exceeds the slot's threshold and its polarity is
-    the phase's (`negative_phase`). The threshold is `threshold` for all lines if `scrambled`, and
-    otherwise the top bits of the line's own generator, which `fire` advances: the two are joined by
-    XOR, as the generators rest at zero unless they were seeded since `clear`. The pins are
-    registers: a slot's pulses appear `LATENCY` cycles after `fire`, `abort` idles all lines in the
-    next cycle and withdraws the slots on their way, and no line is driven in any other cycle.
-    A line is never driven with both polarities, because both pins come from one comparison and the
-    phase. Golden counterpart: `pulses.UpdatePulses.trains`.
+    the phase's (`negative_phase`), or whatever its polarity in a slot of `both_phases`. The
+    threshold is `threshold` for all lines if `scrambled`, and otherwise the top bits of the
+    line's own generator, which `fire` advances: the two are joined by XOR, as the generators rest
+    at zero unless they were seeded since `clear`. The pins are registers: a slot's pulses appear
+    `LATENCY` cycles after `fire`, `abort` idles all lines in the next cycle and withdraws the slots
+    on their way, and no line is driven in any other cycle. A line is never driven with both
+    polarities, because both pins come from one comparison and the line's polarity. Golden
+    counterparts: `pulses.UpdatePulses.trains`, and for reads the duties as counts of slots.
 
     Duties are loaded a row at a time: each cycle of `load` takes `duties` for the next `lanes`
     lines, in turn from line 0 on and then again; `abort` goes back to line 0. A slot takes the
@@ -60,6 +61,7 @@ class LineDriver(wiring.Component):
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
                 "negative_phase": In(1),
+                "both_phases": In(1),
                 "abort": In(1),
                 "positive": Out(lines),
                 "negative": Out(lines),
@@ -104,17 +106,19 @@ class LineDriver(wiring.Component):
             positive.append(fires & ~polarity)
             negative.append(fires & polarity)
 
-        slots, phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
+        slots = Signal(LATENCY - 1)
+        positive_phases, negative_phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
         m.d.sync += [
             threshold.eq(Mux(self.scrambled, self.threshold, 0)),
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
-            phases.eq(Cat(self.negative_phase, phases)),
+            positive_phases.eq(Cat(~self.negative_phase | self.both_phases, positive_phases)),
+            negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases)),
             self.positive.eq(0),
             self.negative.eq(0),
         ]
         with m.If(slots[-1] & ~self.abort):
-            with m.If(phases[-1]):
-                m.d.sync += self.negative.eq(Cat(negative))
-            with m.Else():
+            with m.If(positive_phases[-1]):
                 m.d.sync += self.positive.eq(Cat(positive))
+            with m.If(negative_phases[-1]):
+                m.d.sync += self.negative.eq(Cat(negative))
         return m

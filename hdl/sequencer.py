@@ -30,6 +30,7 @@ class Phase(enum.Enum, shape=4):  # type: ignore[call-arg]
     FINISH = 9
     UPDATE = 10
     STORE = 11
+    READ = 12
 
 
 class Sequencer(wiring.Component):
@@ -76,7 +77,8 @@ class Sequencer(wiring.Component):
                 "store": In(1),
                 "update": In(1),
                 "pulses_valid": In(1),
-                # Sizes for the other components
+                # Sizes for the other components; `sizes_valid`: m and n are within the maxima
+                "sizes_valid": Out(1),
                 "rows_n": Out(range(p.rows(p.max_n) + 1)),
                 "rows_m": Out(range(p.rows(p.max_m) + 1)),
                 "samples": Out(range(p.max_block + 1)),
@@ -329,11 +331,11 @@ class Sequencer(wiring.Component):
                         self.last_column.eq((k - 1) % p.columns),
                     ]
         valid = Signal()
+        m.d.comb += self.sizes_valid.eq(
+            (self.m >= 1) & (self.m <= p.max_m) & (self.n >= 1) & (self.n <= p.max_n)
+        )
         m.d.comb += valid.eq(
-            (self.m >= 1)
-            & (self.m <= p.max_m)
-            & (self.n >= 1)
-            & (self.n <= p.max_n)
+            self.sizes_valid
             & (self.k >= 1)
             & (self.k <= p.max_rank)
             & (self.k <= self.m)

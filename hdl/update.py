@@ -17,6 +17,7 @@ from hdl.column_duties import ColumnDuties
 from hdl.line_driver import LineDriver
 from hdl.pulse_counter import COUNTER_BITS, PulseCounter
 from hdl.random_bits import Mixer, line_seed
+from hdl.read_drive import read_drive
 from hdl.shapes import SCALAR, word_row
 from hdl.slot_sequencer import SlotSequencer
 from hdl.tile_loader import TileLoader, load_cycles
@@ -99,6 +100,10 @@ class UpdateDriver(wiring.Component):
     While `ready` is low no slot is counted, which holds the driver up unless it has something else
     to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
 
+    While `read.active` the lines belong to a read (see `read_drive`), for which no update may run
+    or start: `read_valid` and `convert` mark its slots on the pins, `LATENCY` cycles after
+    `read.fire`, and `pulses` counts its line pulses since `read.clear`.
+
     `kappa` answers `rank` at most `KAPPA_LATENCY` cycles later and rests with it. `fetch_data` is
     row `fetch_row` of column `fetch_column` of X, or of Delta if `fetch_delta`,
     `datapath.FETCH_LATENCY` cycles after `fetch_valid`.
@@ -135,6 +140,9 @@ class UpdateDriver(wiring.Component):
                 "columns_negative": Out(p.tile_columns),
                 "ready": In(1, init=1),
                 "slot_valid": Out(1),
+                "read": In(read_drive(p)),
+                "read_valid": Out(1),
+                "convert": Out(1),
                 "tile_row": Out(bits_for(p.grid_rows - 1)),
                 "tile_column": Out(bits_for(p.grid_columns - 1)),
                 "clips": Out(COUNTER_BITS),
@@ -156,6 +164,7 @@ class UpdateDriver(wiring.Component):
         m.submodules.column_driver = column_driver = LineDriver(p, p.tile_columns, COLUMN_SHIFTS)
         m.submodules.counter = counter = PulseCounter(p.tile_rows + p.tile_columns)
 
+        read, reading = self.read, self.read.active
         state = Signal(State)
         begin, clear = Signal(), Signal()
         seed = Signal(WORD_BITS)
@@ -191,10 +200,12 @@ class UpdateDriver(wiring.Component):
             # Lines: seeded from the first row line to the last column line.
             row_driver.token.eq((state == State.SEED_LINES) & (wait == 1)),
             column_driver.token.eq(row_driver.token_out),
-            row_driver.load.eq(loader.row_load),
-            row_driver.duties.eq(loader.row_duties),
-            column_driver.load.eq(loader.column_load),
-            column_driver.duties.eq(columns.read_duties),
+            row_driver.load.eq(Mux(reading, read.load & ~read.transposed, loader.row_load)),
+            row_driver.duties.eq(Mux(reading, read.duties, loader.row_duties)),
+            row_driver.fire.eq(Mux(reading, read.fire & ~read.transposed, sequencer.fire)),
+            column_driver.load.eq(Mux(reading, read.load & read.transposed, loader.column_load)),
+            column_driver.duties.eq(Mux(reading, read.duties, columns.read_duties)),
+            column_driver.fire.eq(Mux(reading, read.fire & read.transposed, sequencer.fire)),
             # Slots
             sequencer.run.eq((state == State.DRIVE) & self.ready),
             sequencer.abort.eq(self.abort),
@@ -202,9 +213,9 @@ class UpdateDriver(wiring.Component):
             sequencer.row_mask.eq(mixer.a[WORD_BITS - (p.width - 1) :]),
             sequencer.column_mask.eq(mixer.b[WORD_BITS - (p.width - 1) :]),
             loader.next.eq(sequencer.run & sequencer.last),
-            row_driver.threshold.eq(sequencer.row_threshold),
+            row_driver.threshold.eq(Mux(reading, read.threshold, sequencer.row_threshold)),
             row_driver.negative_phase.eq(sequencer.row_negative),
-            column_driver.threshold.eq(sequencer.column_threshold),
+            column_driver.threshold.eq(Mux(reading, read.threshold, sequencer.column_threshold)),
             column_driver.negative_phase.eq(sequencer.column_negative),
             # Pins
             self.rows_positive.eq(row_driver.positive),
@@ -215,25 +226,31 @@ class UpdateDriver(wiring.Component):
                 Cat(row_driver.positive, column_driver.positive)
                 | Cat(row_driver.negative, column_driver.negative)
             ),
-            counter.clear.eq(clear),
+            counter.clear.eq(clear | read.clear),
             self.pulses.eq(counter.count),
         ]
         for driver in (row_driver, column_driver):
             m.d.comb += [
-                driver.clear.eq(clear),
+                driver.clear.eq(clear | read.clear),
                 driver.seed.eq(seed),
-                driver.scrambled.eq(self.scrambled),
-                driver.fire.eq(sequencer.fire),
+                driver.scrambled.eq(self.scrambled | reading),
+                driver.both_phases.eq(reading),
                 driver.abort.eq(self.abort),
             ]
 
+        # What a slot is travels along with it: of an update, of a read, or a read's last.
+        for port, fired in (
+            (self.slot_valid, sequencer.fire & ~reading),
+            (self.read_valid, read.fire & reading),
+            (self.convert, read.fire & read.convert & reading),
+        ):
+            slots = Signal(line_driver.LATENCY, name=f"{port.name}_slots")
+            m.d.sync += slots.eq(Mux(self.abort, 0, Cat(fired, slots)))
+            m.d.comb += port.eq(slots[-1])
         # The tile moves on with its last slot, and its pins follow later.
-        slots = Signal(line_driver.LATENCY)
-        m.d.sync += slots.eq(Mux(self.abort, 0, Cat(sequencer.fire, slots)))
-        m.d.comb += self.slot_valid.eq(slots[-1])
         for port, present in (
-            (self.tile_row, loader.tile_row),
-            (self.tile_column, loader.tile_column),
+            (self.tile_row, Mux(reading, read.tile_row, loader.tile_row)),
+            (self.tile_column, Mux(reading, read.tile_column, loader.tile_column)),
         ):
             for stage in range(line_driver.LATENCY):
                 delayed = Signal.like(port, name=f"{port.name}_{stage}")

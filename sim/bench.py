@@ -62,7 +62,7 @@ class PinMonitor:
                 )
 
 
-def _lines(vectors: Sequence[int], lines: int) -> np.ndarray:
+def line_levels(vectors: Sequence[int], lines: int) -> np.ndarray:
     """Line vectors as a (slots x lines) array of zeros and ones."""
     octets = -(-lines // 8)
     data = b"".join(vector.to_bytes(octets, "little") for vector in vectors)
@@ -101,7 +101,7 @@ def compare_update(
         wrong = sum(slot[:3] != place for slot in seen)
         vectors = list(zip(*(slot[3:] for slot in seen), strict=True))
         pins = [
-            _lines(vector, lines)
+            line_levels(vector, lines)
             for vector, lines in zip(
                 vectors,
                 (parameters.tile_rows,) * 2 + (parameters.tile_columns,) * 2,

@@ -16,13 +16,14 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
+from numpy.typing import NDArray
 
 from golden_model import scalar
 from golden_model.fixed import FixedState
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
 from hdl.registers import RegisterMap
-from sim.job import Batch
+from sim.job import Batch, ReadRun
 
 _CONTAINERS = {1: np.int8, 2: np.int16, 4: np.int32}
 
@@ -47,6 +48,12 @@ def pack_block(parameters: Parameters, activations: Words, errors: Words) -> byt
     """A block packet."""
     samples = itertools.chain.from_iterable(zip(activations, errors, strict=True))
     return pack_rows(parameters, list(samples))
+
+
+def unpack_containers(parameters: Parameters, packet: bytes) -> NDArray[np.int64]:
+    """The beats of a packet, beats x lanes, as unsigned containers."""
+    dtype = np.dtype(f"<u{parameters.stream_word_bytes}")
+    return np.frombuffer(packet, dtype).astype(np.int64).reshape(-1, parameters.lanes)
 
 
 def unpack_state(parameters: Parameters, packet: bytes, n: int, m: int, k: int) -> list[Words]:
@@ -138,8 +145,30 @@ class AcceleratorDriver:
             tile = dict(zip(("row", "column"), update.origin, strict=True))
             await self.write("TILE", self.map["TILE"].encode(**tile))
 
+    async def configure_reads(self, run: ReadRun) -> None:
+        """Write the settings of `run`."""
+        reads = self.map["READ"].encode(
+            transposed=int(run.transposed),
+            bit_serial=int(run.reads.encoding == "bit-serial"),
+            dac_bits=run.reads.dac_bits,
+            sum_bits=run.reads.sum_bits,
+        )
+        row, column = run.origin
+        for name, word in (
+            ("M", run.m),
+            ("N", run.n),
+            ("VECTORS", len(run.vectors)),
+            ("READ", reads),
+            ("TILE", self.map["TILE"].encode(row=row, column=column)),
+        ):
+            await self.write(name, word)
+
+    async def start_reads(self) -> None:
+        """Start a run of reads."""
+        await self.write("CONTROL", self.map["CONTROL"].encode(read=1))
+
     async def start(self) -> None:
-        """Start a run."""
+        """Start a batch."""
         await self.write("CONTROL", self.map["CONTROL"].encode(start=1))
 
     async def abort(self) -> None:

@@ -11,6 +11,7 @@ from golden_model.cost import ideal_batch_cycles
 from golden_model.fixed import BatchResult, FixedState
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
+from golden_model.reads import Array, Reads
 
 
 @dataclass(frozen=True)
@@ -73,21 +74,41 @@ class Job:
     """Probability that a stream or a register channel pauses in a cycle."""
     seed: int = 0
     """Seed of the pauses."""
+    reads: Sequence[ReadRun] = ()
+    """Runs of reads, each of them before the batch of its place."""
 
 
-@dataclass
-class BatchAnswer:
-    """How a batch compared with the golden model."""
+@dataclass(kw_only=True)
+class Comparison:
+    """What was compared with the golden model."""
 
     name: str
-    m: int
-    n: int
-    k: int
     values_compared: int = 0
-    """Factor words, scalars, counters and line vectors of slots compared."""
+    """Words, scalars, counters and line vectors of slots compared."""
     mismatches: int = 0
     first_mismatches: list[str] = field(default_factory=list)
     """The first few, described."""
+
+    def compare(self, what: str, seen: object, expected: object) -> None:
+        """Compare one value."""
+        self.values_compared += 1
+        if seen != expected:
+            self.mismatch(f"{what} is {seen}, should be {expected}")
+
+    def mismatch(self, text: str, count: int = 1) -> None:
+        """Note `count` mismatches, described by `text`."""
+        self.mismatches += count
+        if len(self.first_mismatches) < 5:
+            self.first_mismatches.append(f"{self.name}: {text}")
+
+
+@dataclass(kw_only=True)
+class BatchAnswer(Comparison):
+    """How a batch compared with the golden model."""
+
+    m: int
+    n: int
+    k: int
     cycles: int = 0
     """CYCLES - UPDATE_CYCLES: clock cycles of the run, without the update's."""
     multiply_cycles: int = 0
@@ -108,19 +129,39 @@ class BatchAnswer:
     def of(cls, parameters: Parameters, batch: Batch) -> BatchAnswer:
         """An answer to `batch` with nothing compared yet."""
         ideal = ideal_batch_cycles(parameters, batch.m, batch.n, batch.k, batch.samples)
-        return cls(batch.name, batch.m, batch.n, batch.k, ideal_cycles=ideal)
+        return cls(name=batch.name, m=batch.m, n=batch.n, k=batch.k, ideal_cycles=ideal)
 
-    def compare(self, what: str, seen: object, expected: object) -> None:
-        """Compare one value."""
-        self.values_compared += 1
-        if seen != expected:
-            self.mismatch(f"{what} is {seen}, should be {expected}")
 
-    def mismatch(self, text: str, count: int = 1) -> None:
-        """Note `count` mismatches, described by `text`."""
-        self.mismatches += count
-        if len(self.first_mismatches) < 5:
-            self.first_mismatches.append(f"{self.name}: {text}")
+@dataclass(frozen=True)
+class ReadRun:
+    """A run of reads through an array of `cells`."""
+
+    name: str
+    m: int
+    n: int
+    reads: Reads
+    """How, but for noise, retries and scaling: vectors are codes already."""
+    cells: Array
+    """Signed numbers of half steps, m x n."""
+    largest: int
+    """The largest of any cell, which sets the range of the ADCs."""
+    vectors: Array
+    """Codes, vectors x n, or vectors x m if `transposed`."""
+    transposed: bool = False
+    origin: tuple[int, int] = (0, 0)
+    """The first tile in the grid."""
+
+
+@dataclass(kw_only=True)
+class ReadAnswer(Comparison):
+    """How a run of reads compared with the golden model."""
+
+    cycles: int = 0
+    """CYCLES."""
+    adc_saturations: int = 0
+    sum_saturations: int = 0
+    drives: int = 0
+    """Conversions that the array saw."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hdl.update import UpdateDriver
 from tests.formal.prove import Status, mutant, past, prove
 
 SMALL = Parameters(width=8, lanes=2, columns=1, max_rank=1, max_m=2, max_n=2, max_block=1,
-                   buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2)  # fmt: skip
+                   buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2, adcs=2)  # fmt: skip
 LINES = 4
 
 
@@ -27,11 +27,12 @@ def surviving(m, fire, abort, cycles):
 
 def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
     """Idle outside of slots and from the cycle after abort or reset on; one polarity; in a slot
-    driven if and only if the line's own duty exceeds its threshold and the phase is its polarity's.
+    driven if and only if the line's own duty exceeds its threshold and the phase is its polarity's,
+    or both are.
     """
     slot = surviving(m, dut.fire, dut.abort, LATENCY)
     withdrawn = past(m, dut.abort | ResetSignal())
-    phase = past(m, dut.negative_phase, LATENCY)
+    phase, both = (past(m, port, LATENCY) for port in (dut.negative_phase, dut.both_phases))
     shared = past(m, Mux(dut.scrambled, dut.threshold, 0), 4)
     generators = inside.submodule("generators")
     turn = Signal(range(LINES // SMALL.lanes))
@@ -54,8 +55,13 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         own = past(m, duty.negative, 2)
         m.d.comb += [
             Assert(getattr(inside, f"duty_{line}") == duty.as_value()),
-            Assert(dut.positive[line] == (slot & fires & ~phase & ~own), "driven when it fires"),
-            Assert(dut.negative[line] == (slot & fires & phase & own), "driven when it fires"),
+            Assert(
+                dut.positive[line] == (slot & fires & (~phase | both) & ~own),
+                "driven when it fires",
+            ),
+            Assert(
+                dut.negative[line] == (slot & fires & (phase | both) & own), "driven when it fires"
+            ),
         ]
     m.d.comb += Cover(dut.positive.all() & past(m, dut.negative.any()))
 
@@ -90,7 +96,14 @@ def test_lines_of_both_polarities_can_be_driven():
         ("joined < duty.magnitude", "joined <= duty.magnitude"),
         ("negative.append(fires & polarity)", "negative.append(fires)"),
         ("self.positive.eq(0),", ""),
-        ("phases.eq(Cat(self.negative_phase, phases))", "phases.eq(self.negative_phase)"),
+        (
+            "negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases))",
+            "negative_phases.eq(Cat(self.negative_phase, negative_phases))",
+        ),
+        (
+            "positive_phases.eq(Cat(~self.negative_phase | self.both_phases, positive_phases))",
+            "positive_phases.eq(~self.negative_phase | self.both_phases)",
+        ),
         ("turn.eq(turn.rotate_left(1))", "turn.eq(1)"),
     ],
 )
@@ -115,14 +128,21 @@ def lines_are_driven_in_slots_only(m, dut, inside):
         past(m, Cat(getattr(side, f"fires_{line}") for line in range(2)))
         for side in (rows, columns)
     ]
+    update = dut.slot_valid
+    both_rows = dut.rows_positive.any() & dut.rows_negative.any()
+    both_columns = dut.columns_positive.any() & dut.columns_negative.any()
+    sensed = Mux(past(m, dut.read.transposed, LATENCY), row, column)
     m.d.comb += [
         Assert(~(dut.rows_positive & dut.rows_negative).any(), "never both polarities"),
         Assert(~(dut.columns_positive & dut.columns_negative).any(), "never both polarities"),
-        Assert(~(dut.rows_positive.any() & dut.rows_negative.any()), "one polarity a slot"),
-        Assert(~(dut.columns_positive.any() & dut.columns_negative.any()), "one polarity a slot"),
+        Assert(~update | ~(both_rows | both_columns), "one polarity a slot of an update"),
         Assert(~withdrawn | ~(row | column).any(), "idle after abort or reset"),
-        Assert(~withdrawn | ~(dut.busy | dut.slot_valid | dut.done), "over after abort or reset"),
-        Assert(dut.slot_valid | ~(row | column).any(), "idle outside of slots"),
+        Assert(~withdrawn | ~(dut.busy | update | dut.done), "over after abort or reset"),
+        Assert(~withdrawn | ~(dut.read_valid | dut.convert), "over after abort or reset"),
+        Assert(update | dut.read_valid | ~(row | column).any(), "idle outside of slots"),
+        Assert(~(update & dut.read_valid), "a slot of an update or of a read"),
+        Assert(~dut.convert | dut.read_valid, "converts at the end of a drive"),
+        Assert(~dut.read_valid | ~sensed.any(), "a read drives one side"),
     ]
     # The whole voltage is on the cell where a driven row crosses a driven column.
     for r in range(2):
@@ -143,9 +163,13 @@ def test_lines_are_driven_in_slots_only():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("Mux(self.abort, 0, Cat(sequencer.fire, slots))", "Cat(sequencer.fire, slots)"),
+        ("Mux(self.abort, 0, Cat(fired, slots))", "Cat(fired, slots)"),
         ("                driver.abort.eq(self.abort),\n", ""),
-        ("slots = Signal(line_driver.LATENCY)", "slots = Signal(line_driver.LATENCY - 1)"),
+        ("slots = Signal(line_driver.LATENCY,", "slots = Signal(line_driver.LATENCY - 1,"),
+        ("(self.slot_valid, sequencer.fire & ~reading)", "(self.slot_valid, sequencer.fire)"),
+        ("(self.read_valid, read.fire & reading)", "(self.read_valid, read.fire)"),
+        ("read.fire & ~read.transposed, sequencer.fire", "read.fire, sequencer.fire"),
+        ("driver.both_phases.eq(reading)", "driver.both_phases.eq(1)"),
         ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
     ],
 )

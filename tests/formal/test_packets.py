@@ -13,7 +13,8 @@ from hdl.sender import Sender
 from tests.formal.prove import Status, mutant, past, prove, stream_is_held
 
 PARAMETERS = Parameters(width=8, lanes=2, columns=2, max_rank=2, max_m=4, max_n=4, max_block=2,
-                        buffer_rows=8, tile_rows=2, tile_columns=2, max_slots=2)  # fmt: skip
+                        buffer_rows=8, tile_rows=2, tile_columns=2, max_slots=2,
+                        adcs=2)  # fmt: skip
 DEPTH = 8
 
 

@@ -11,7 +11,8 @@ from hdl.register_file import RegisterFile
 from tests.formal.prove import Status, mutant, past, prove
 
 PARAMETERS = Parameters(width=8, lanes=2, columns=1, max_rank=1, max_m=2, max_n=2, max_block=1,
-                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2)  # fmt: skip
+                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2,
+                        adcs=2)  # fmt: skip
 
 
 def outstanding(m, request, answer):

@@ -13,7 +13,8 @@ from hdl.slot_sequencer import SlotSequencer
 from tests.formal.prove import mutant, past, prove
 
 PARAMETERS = Parameters(width=8, lanes=2, columns=1, max_rank=1, max_m=2, max_n=2, max_block=1,
-                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=4)  # fmt: skip
+                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=4,
+                        adcs=2)  # fmt: skip
 BITS = PARAMETERS.width - 1
 
 

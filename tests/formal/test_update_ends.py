@@ -15,7 +15,8 @@ from hdl.update import KAPPA_LATENCY, PLAN_CYCLES, State, UpdateDriver, drain_cy
 from tests.formal.prove import Status, mutant, past, prove
 
 PARAMETERS = Parameters(width=8, lanes=2, columns=2, max_rank=2, max_m=4, max_n=4, max_block=1,
-                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2)  # fmt: skip
+                        buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2,
+                        adcs=2)  # fmt: skip
 LAST_WAITS = {
     State.WARM_UP: WARM_UP_ROUNDS,
     State.SEED_LINES: PARAMETERS.tile_rows + PARAMETERS.tile_columns,

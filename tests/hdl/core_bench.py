@@ -45,7 +45,7 @@ def run_core(parameters, state, blocks, block, carry, random):
     async def host(ctx):
         for name, value in {
             "m": m, "n": n, "k": k, "block": block, "blocks": len(blocks),
-            "last": len(blocks[-1][0]), "load": 1, "store": 1, "pulses_valid": 1,
+            "last": len(blocks[-1][0]), "load": 1, "store": 1, "slots_valid": 1, "tiles_valid": 1,
         }.items():  # fmt: skip
             ctx.set(getattr(dut, name), value)
         padding = [0.0] * (parameters.max_rank - k)

@@ -30,6 +30,7 @@ DOZEN = [
 def test_batch_equals_golden_model(width, lanes, columns, max_rank, m, n, k, sizes, kind):
     parameters = Parameters(width=width, lanes=lanes, columns=columns, max_rank=max_rank, max_m=10,
                             max_n=16, max_block=8, buffer_rows=64, tile_rows=lanes,
-                            tile_columns=lanes, max_slots=16)  # fmt: skip
+                            tile_columns=lanes, grid_columns=8, max_slots=16,
+                            adcs=2)  # fmt: skip
     random = np.random.default_rng([width, k, KINDS.index(kind)])
     assert_batch_equals_golden_model(parameters, m, n, k, sizes, kind, random)

@@ -148,7 +148,7 @@ def test_sticky_bits_stay_until_one_is_written():
         ctx.set(dut.error_packet_long_set, 0)
         bit = MAP["ERROR"].encode(packet_long=1)
         assert await bus.read(MAP.address("ERROR")) == (bit, OKAY)
-        await bus.write(MAP.address("ERROR"), ~bit & 0x3F)
+        await bus.write(MAP.address("ERROR"), ~bit & 0x7F)
         assert await bus.read(MAP.address("ERROR")) == (bit, OKAY)
         await bus.write(MAP.address("ERROR"), bit)
         assert await bus.read(MAP.address("ERROR")) == (0, OKAY)

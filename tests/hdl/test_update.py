@@ -26,6 +26,7 @@ SMALL = Parameters(
     grid_rows=12,
     grid_columns=12,
     max_slots=32,
+    adcs=2,
 )
 
 
