@@ -8,7 +8,8 @@ either.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Protocol
@@ -194,19 +195,18 @@ class SimulatedMachine:
         ]
         batch = Batch(plan.name, plan.m, plan.n, plan.rank, samples, state, carry)
         rows = parameters.rows(plan.n) + parameters.rows(plan.m)
-        began = time.perf_counter()
-        self._begin(batch, store=True)
-        packet = self.harness.exchange(
-            batch_packets(parameters, batch), 1, plan.rank * rows * parameters.stream_bytes
-        )
-        self._end(plan.name)
-        x, delta = unpack_state(parameters, packet, plan.n, plan.m, plan.rank)
-        result = BatchResult(
-            FixedState(x[: plan.n], delta[: plan.m], self._scalars("WEIGHT", plan.rank)),
-            self._scalars("SCALE", plan.rank),
-            self._read("SATURATIONS"),
-        )
-        self._seconds += time.perf_counter() - began
+        with self._at_work():
+            self._begin(batch, store=True)
+            packet = self.harness.exchange(
+                batch_packets(parameters, batch), 1, plan.rank * rows * parameters.stream_bytes
+            )
+            self._end(plan.name)
+            x, delta = unpack_state(parameters, packet, plan.n, plan.m, plan.rank)
+            result = BatchResult(
+                FixedState(x[: plan.n], delta[: plan.m], self._scalars("WEIGHT", plan.rank)),
+                self._scalars("SCALE", plan.rank),
+                self._read("SATURATIONS"),
+            )
         self._held = layer
         return result
 
@@ -224,37 +224,32 @@ class SimulatedMachine:
             origin=self._placement.origins[layer],
         )
         batch = Batch(plan.name, plan.m, plan.n, plan.rank, [], None, 1.0, update)
-        before = self.harness.coincidences
-        began = time.perf_counter()
-        self._begin(batch, store=False)
-        self._end(plan.name)
-        self._update_cycles += self._read("UPDATE_CYCLES")
-        counters = UpdateCounters(
-            pulses=self._read("PULSES"),
-            clips=self._read("CLIPS"),
-            coincidences=self.harness.coincidences - before,
-        )
-        self._seconds += time.perf_counter() - began
+        with self._at_work():
+            before = self.harness.coincidences
+            self._begin(batch, store=False)
+            self._end(plan.name)
+            self._update_cycles += self._read("UPDATE_CYCLES")
+            counters = UpdateCounters(
+                pulses=self._read("PULSES"),
+                clips=self._read("CLIPS"),
+                coincidences=self.harness.coincidences - before,
+            )
         return counters
 
     def read(
         self, layer: int, codes: Array, reads: Reads, shift: int, *, transposed: bool
     ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
         """See `Machine`: a run for as many vectors as fit the register."""
-        with self._one_at_a_time:
+        with self._at_work():
             parts = [
                 self._read_vectors(
                     layer, codes[start : start + MAX_VECTORS], reads, shift, transposed
                 )
                 for start in range(0, len(codes), MAX_VECTORS)
             ]
-        return (
-            np.concatenate([sums for sums, _, _ in parts]),
-            Saturations(
-                *(sum(counts) for counts in zip(*(part[1] for part in parts), strict=True))
-            ),
-            np.concatenate([saturated for _, _, saturated in parts]),
-        )
+        sums, counts, saturated = zip(*parts, strict=True)
+        adc, partial = np.sum(counts, axis=0).tolist()
+        return np.concatenate(sums), Saturations(adc, partial), np.concatenate(saturated)
 
     def _read_vectors(
         self, layer: int, codes: Array, reads: Reads, shift: int, transposed: bool
@@ -263,7 +258,6 @@ class SimulatedMachine:
         sensed = plan.n - 1 if transposed else plan.m
         origin = self._placement.origins[layer]
         beats = parameters.rows(sensed) * parts_of_a_sum(parameters) + 1
-        began = time.perf_counter()
         self._held = None
         self.harness.converters(reads.adc_bits, shift)
         n = sensed if transposed else plan.n
@@ -278,7 +272,6 @@ class SimulatedMachine:
         self._end(plan.name)
         counts = self._read("ADC_SATURATIONS"), self._read("SUM_SATURATIONS")
         self._read_cycles += self._read("CYCLES")
-        self._seconds += time.perf_counter() - began
         beats_of = unpack_containers(parameters, answers).reshape(len(codes), beats, -1)
         vectors = [VectorSums.of_packet(parameters, packet, sensed) for packet in beats_of]
         return (
@@ -289,11 +282,13 @@ class SimulatedMachine:
 
     def program(self, layer: int, conductances: Conductances) -> None:
         """See `Machine`."""
-        self.harness.program(self._cells(layer), conductances.astype(np.uint32))
+        with self._at_work():
+            self.harness.program(self._cells(layer), conductances.astype(np.uint32))
 
     def conductances(self, layer: int) -> Conductances:
         """See `Machine`."""
-        words = self.harness.cells(self._cells(layer))
+        with self._at_work():
+            words = self.harness.cells(self._cells(layer))
         if faults := self.harness.faults:
             raise SimulatorError(f"the twin reports: {', '.join(faults)}")
         mask = (1 << self._spec.conductance_bits) - 1
@@ -319,6 +314,14 @@ class SimulatedMachine:
     def close(self) -> None:
         """End the simulation."""
         self.harness.close()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """For one caller at a time, and timed."""
+        with self._one_at_a_time:
+            began = time.perf_counter()
+            yield
+            self._seconds += time.perf_counter() - began
 
     def _cells(self, layer: int) -> Cells:
         """The number in the twin of each weight's cell, m x n."""

@@ -82,7 +82,7 @@ struct Machine {
     // After the inputs of a cycle are set: outputs follow.
     void settle() {
         level(false);
-        if (top->slot_valid)
+        if (top->slot_last)
             coincidences += uint64_t(ones(top->rows_positive) + ones(top->rows_negative)) *
                             (ones(top->columns_positive) + ones(top->columns_negative));
     }

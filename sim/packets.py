@@ -121,3 +121,5 @@ def batch_settings(
         yield "SEED", update.seed, 0
         slots = {"min_log2": update.slots_min, "max_log2": update.slots_max}
         yield "SLOTS", registers["SLOTS"].encode(**slots), 0
+        timing = {"length_less_1": update.slot_length - 1, "dead": update.dead}
+        yield "SLOT_TIMING", registers["SLOT_TIMING"].encode(**timing), 0

@@ -49,7 +49,7 @@ class Server:
             if not int(dut.slot_valid.value):
                 await RisingEdge(dut.slot_valid)
             await FallingEdge(dut.clk)
-            if int(dut.slot_valid.value):
+            if int(dut.slot_last.value):
                 rows, columns = (
                     (int(positive.value) | int(negative.value)).bit_count()
                     for positive, negative in (

@@ -14,6 +14,7 @@ from golden_model.crossbar import Crossbar
 from golden_model.fixed import Samples, golden_runner, initial_fixed_state
 from golden_model.machine import Pulses
 from golden_model.optimizers import LayerPlan
+from golden_model.reads import Reads, ReadSpec
 from golden_model.scalar import multiply, round_scalar
 from golden_model.training_settings import TrainingError, TrainingSettings
 from sim import rtl_training
@@ -51,6 +52,24 @@ def settings(accelerator):
 @pytest.fixture
 def digits():
     return datasets.load("digits")
+
+
+def compare_reads(machine, layer, crossbar, settings, random, transposed):
+    """Random codes through a layer's array, some of which saturate ADCs and partial sums."""
+    reads = Reads("analog", dac_bits=4, adc_bits=6, sum_bits=6, output_bound=0.5)
+    lines = settings.parameters.tile_columns if transposed else settings.parameters.tile_rows
+    spec = ReadSpec(reads, lines, crossbar.largest_cell)
+    cells, _ = crossbar.signed_cells
+    driven = (cells[:, :-1] if transposed else cells.T).astype(spec.dtype)
+    codes = random.integers(-7, 8, (3, len(driven))).astype(spec.dtype)
+    codes[0] = 7 * np.sign(driven.sum(axis=1))
+    sums, saturations, saturated = machine.read(
+        layer, codes, reads, spec.shift, transposed=transposed
+    )
+    wanted, counts, vectors = spec.read(driven, codes)
+    assert np.array_equal(sums, wanted)
+    assert saturations == counts
+    assert np.array_equal(saturated, vectors)
 
 
 @pytest.mark.parametrize("simulation", HARNESSES, ids=lambda simulation: simulation.harness)
@@ -94,7 +113,20 @@ def test_layers_that_take_turns_on_a_machine_equal_the_golden_model(settings, di
             assert counters.coincidences == report.coincidences
             for each, crossbar in crossbars.items():
                 assert np.array_equal(machine.conductances(each), crossbar.conductances)
+            for transposed in (False, True):
+                compare_reads(machine, layer, crossbars[layer], settings, random, transposed)
         assert machine.counters()["simulated_cycles"] > machine.counters()["simulated_cycles"] == 0
+
+
+def test_reads_of_training_in_hardware_equal_those_of_fixed_arithmetic(settings, digits):
+    reads = Reads("analog", dac_bits=4, output_bound=0.25, retries=1)
+    few = replace(settings, train_limit=2, batch=1, reads=reads)
+    expected = training.train(replace(few, arithmetic="fixed"), digits)
+    result = rtl_training.train(few, digits)
+    for name in ("test_accuracy", "train_loss", "pulses", "reads"):
+        assert result[name] == expected[name], name
+    assert result["reads"]["adc_saturations"] > 0
+    assert result["machine"]["read_cycles"] > 0
 
 
 def test_training_in_hardware_equals_fixed_arithmetic(settings, digits, tmp_path):
@@ -154,6 +186,8 @@ def test_a_network_of_too_many_tiles_names_the_parameter_to_raise(accelerator):
         ({"device": Device(law="soft-bounds")}, "device law = soft-bounds does not go"),
         ({"device": Device(cell="pair")}, "device cell = pair does not go"),
         ({"device": Device(states=1 << 20)}, "device states = 1048576 exceed"),
+        ({"reads": Reads("analog", dac_bits=9)}, "dac_bits = 9 must be at most 8 .* rtl"),
+        ({"reads": Reads("analog", output_noise=0.1)}, "output_noise = 0.1 must be at most 0"),
     ],
 )
 def test_what_the_hardware_cannot_do_is_refused(settings, changed, message):
@@ -192,5 +226,6 @@ def test_the_command_tells_what_was_simulated(settings, command_line, tmp_path):
     machine = json.loads(results.read_text())["machine"]
     assert f"machine: {machine['simulated_cycles']} clock cycles simulated, " in output
     assert set(machine) == {
-        "simulated_cycles", "run_cycles", "update_cycles", "seconds", "cycles_per_second"
+        "simulated_cycles", "run_cycles", "update_cycles", "read_cycles", "seconds",
+        "cycles_per_second",
     }  # fmt: skip
