@@ -232,6 +232,14 @@ def cosim(
         float, typer.Option(help="Probability that a channel pauses in a cycle.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder that takes rtl.trace and golden.trace: a line for each scalar and each "
+            "tile of pulses.",
+        ),
+    ] = None,
     builds: BuildsOption = None,
     json: JsonOption = None,
 ) -> None:
@@ -261,6 +269,7 @@ def cosim(
             seed=seed,
             folder=builds,
             results=json,
+            trace=trace,
             progress=status.update,
         )
     print_table(
@@ -286,7 +295,9 @@ def cosim(
     for row in results["batches"]:
         for text in row["first_mismatches"]:
             typer.echo(text, err=True)
-    if results["mismatches"]:
+    if difference := results.get("first_difference"):
+        typer.echo(f"traces differ first in {difference}", err=True)
+    if results["mismatches"] or difference:
         raise typer.Exit(1)
 
 

@@ -97,6 +97,18 @@ class _Side:
             self.inverse[c], self.norm[c] = _norms(square)
 
 
+@dataclass(frozen=True)
+class BatchScalars:
+    """The scalars of a batch as they stand, k of each."""
+
+    weight: Scalars
+    """Weights t."""
+    inverse: tuple[Scalars, Scalars]
+    """Reciprocal norms of x and of delta."""
+    norm: tuple[Scalars, Scalars]
+    """Norms of x and of delta."""
+
+
 class FixedBatch:
     """One batch of one layer on the accelerator, block by block."""
 
@@ -123,6 +135,15 @@ class FixedBatch:
             block,
             self._parameters.width,
             self._parameters.history_bits,
+        )
+
+    def scalars(self) -> BatchScalars:
+        """Weights and norms after the blocks so far."""
+        x, delta = self._x, self._delta
+        return BatchScalars(
+            self._weight.copy(),
+            (x.inverse.copy(), delta.inverse.copy()),
+            (x.norm.copy(), delta.norm.copy()),
         )
 
     def result(self) -> BatchResult:

@@ -1,6 +1,6 @@
 """The accelerator: registers, core and line drivers behind their ports."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -10,6 +10,7 @@ from hdl.code_receiver import code_beat, sensed_bits
 from hdl.core import Core
 from hdl.register_file import RegisterFile
 from hdl.registers import RegisterMap
+from hdl.scalar_unit import written_layout
 from hdl.update import UpdateDriver
 
 PORTS = {
@@ -59,10 +60,15 @@ class Accelerator(wiring.Component):
 
     Words on the streams take `Parameters.stream_word_bytes` bytes each, lane 0 in the lowest; on
     the way out they are sign-extended, on the way in higher bits are ignored.
+
+    With `trace`, for simulation, ports trace_... have the scalar unit's writes besides, see
+    `scalar_unit.written_layout`.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, *, trace: bool = False) -> None:
         self.parameters = p = parameters
+        written = dict(written_layout(p)) if trace else {}
+        self._traced = tuple(written)
         self._update = UpdateDriver(p)
         lite = lite_signature(RegisterMap.of(p).address_bits)
         stream = stream_signature(p.stream_bytes)
@@ -82,6 +88,7 @@ class Accelerator(wiring.Component):
                 "adc_codes": In(code_beat(p)),
                 "adc_saturated": In(p.adcs),
             }
+            | {f"trace_{name}": Out(field.width) for name, field in written.items()}
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -92,6 +99,8 @@ class Accelerator(wiring.Component):
         m.submodules.core = core = Core(p)
         m.submodules.update = update = self._update
         connect_flat(m, self, "s_axil", registers.bus)
+        for name in self._traced:
+            m.d.comb += getattr(self, f"trace_{name}").eq(Value.cast(core.written[name]))
 
         # Streams: words in containers of whole bytes
         container = 8 * p.stream_word_bytes

@@ -11,7 +11,7 @@ from hdl.loader import BLOCK_BITS, Loader, beat_layout
 from hdl.orthogonaliser import Orthogonaliser
 from hdl.read_walk import read_settings
 from hdl.reader import VECTOR_BITS, Reader
-from hdl.scalar_unit import ScalarUnit
+from hdl.scalar_unit import ScalarUnit, written_layout
 from hdl.sender import Sender
 from hdl.sequencer import Phase, Sequencer
 from hdl.shapes import SCALAR, word_row
@@ -43,6 +43,7 @@ class Core(wiring.Component):
     `update_scale` hold from the end of a batch (`finished`) to the next `start`; `read_finished`
     tells the end of reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a
     start on, that the bounds of slots are in order, and that the layer lies within the grid.
+    `written` has the scalar unit's writes, for a trace.
 
     Counters of the last run: `cycles` busy, `phase_cycles` of them in each `Phase`,
     `multiply_cycles` in which the array took a step, `saturations` of words.
@@ -90,6 +91,7 @@ class Core(wiring.Component):
                 "phase_cycles": Out(data.ArrayLayout(32, len(Phase.__members__))),
                 "multiply_cycles": Out(32),
                 "saturations": Out(32),
+                "written": Out(written_layout(p)),
                 # Update driver
                 "update_start": Out(1),
                 "update_done": In(1),
@@ -159,6 +161,7 @@ class Core(wiring.Component):
             sequencer.norm_done.eq(orthogonaliser.norm_done),
             sequencer.converted.eq(orthogonaliser.converted),
             sequencer.program_done.eq(scalars.done),
+            self.written.eq(scalars.written),
             scalars.start.eq(sequencer.program_start),
             scalars.program.eq(sequencer.program),
             scalars.side.eq(sequencer.program_side),

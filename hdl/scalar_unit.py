@@ -34,6 +34,27 @@ _INSTRUCTION = data.StructLayout(
 )
 
 
+def written_layout(parameters: Parameters) -> data.StructLayout:
+    """A write of the scalar unit: by which program, with which factor in hand, for which rank.
+
+    What is not `stored` (`Modifier.UNLESS_ZERO`) leaves the register as it is. `last` is the
+    program's last instruction for the rank.
+    """
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "program": range(len(PROGRAMS)),
+            "side": 1,
+            "group": group_shape(parameters),
+            "column": column_shape(parameters),
+            "register": 5,
+            "last": 1,
+            "stored": 1,
+            "value": SCALAR,
+        }
+    )
+
+
 def _encode(instruction: Instruction, last: bool) -> dict[str, int]:
     return {
         "operation": instruction.operation,
@@ -62,7 +83,7 @@ class ScalarUnit(wiring.Component):
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it.
     `history_write` pulses with each rank's history, `result`. `weight`, `scale` and `update` hold
-    by rank.
+    by rank. `written` tells every write, for a trace.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -94,6 +115,7 @@ class ScalarUnit(wiring.Component):
                 "weight": Out(each_rank(p, SCALAR)),
                 "scale": Out(each_rank(p, SCALAR)),
                 "update": Out(each_rank(p, SCALAR)),
+                "written": Out(written_layout(p)),
             }
         )
 
@@ -114,6 +136,7 @@ class ScalarUnit(wiring.Component):
         counter = Signal(range(len(rom)))
         first = Signal.like(counter)
         side, single = Signal(), Signal()
+        program = Signal.like(self.program)
         group, column = self.rank_group, self.rank_column
         m.d.comb += instruction_port.addr.eq(counter)
 
@@ -165,6 +188,13 @@ class ScalarUnit(wiring.Component):
         finished = Signal()
         m.d.sync += self.done.eq(finished)
         m.d.comb += [
+            self.written.program.eq(program),
+            self.written.side.eq(side),
+            self.written.group.eq(group),
+            self.written.column.eq(column),
+            self.written.register.eq(instruction.destination),
+            self.written.last.eq(instruction.last),
+            self.written.value.eq(self.result),
             write.addr.eq(address(instruction.destination)),
             write.data.eq(self.result),
         ]
@@ -182,6 +212,8 @@ class ScalarUnit(wiring.Component):
                 self.result.eq(Mux(zero, 0, rounded)),
                 write.en.eq(stored & (instruction.destination < STORED)),
                 self.history_write.eq(instruction.destination == Register.HISTORY),
+                self.written.valid.eq(1),
+                self.written.stored.eq(stored),
             ]
             for register, output in (
                 (Register.WEIGHT, self.weight),
@@ -209,6 +241,7 @@ class ScalarUnit(wiring.Component):
                     column.eq(self.column),
                     side.eq(self.side),
                     single.eq(self.single),
+                    program.eq(self.program),
                 ]
                 with m.Switch(self.program):
                     for number, start in starts.items():

@@ -14,17 +14,18 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutErro
 from cocotb.utils import get_sim_time
 from cocotbext.axi import AxiResp
 
+from golden_model.batch_trace import batch_trace, end_line, update_trace
 from golden_model.cost import batch_steps
 from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
 from golden_model.parameters import Parameters
-from golden_model.pulses import UpdatePulses
 from hdl.sequencer import Phase
 from hdl.update import update_cycles
 from sim.driver import AcceleratorDriver
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
 from sim.packets import unpack_state
 from sim.runner import load_job, save_answer
+from sim.trace import ScalarMonitor, Trace, scalar_lines, slot_lines
 
 PERIOD_NS = 10
 PATIENCE = 50_000_000
@@ -92,9 +93,7 @@ def compare_update(
     slots = monitor.slots
     kappas, state = update.kappas(expected), expected.state
     origin = update.origin
-    pulses = UpdatePulses(
-        parameters, state.x, state.delta, kappas, origin=origin, **update.encoding
-    )
+    pulses = update.pulses(parameters, expected)
     driven, golden = (Crossbar(parameters, batch.m, batch.n, 1.0, update.states) for _ in range(2))
     weights = np.random.default_rng(update.seed).uniform(-1, 1, (batch.m, batch.n))
     for crossbar in (driven, golden):
@@ -156,6 +155,11 @@ class Bench:
         self.driver = AcceleratorDriver(dut, job.parameters)
         dut.array_ready.value = 1
         self.monitor = PinMonitor(dut)
+        self.scalars: ScalarMonitor | None = None
+        if job.trace:
+            self.scalars = ScalarMonitor(dut, job.parameters.columns, PERIOD_NS)
+        self.trace = Trace()
+        """All batches so far, if the job asks for it."""
         self.held: FixedState | None = None
         if job.stall:
             self.driver.stall(job.stall, job.seed)
@@ -168,6 +172,8 @@ class Bench:
         self.dut.rst.value = 0
         await ClockCycles(self.dut.clk, 2)
         cocotb.start_soon(self.monitor.run())
+        if self.scalars is not None:
+            cocotb.start_soon(self.scalars.run())
         await self.driver.identify()
 
     async def run(self, batch: Batch) -> BatchAnswer:
@@ -175,6 +181,8 @@ class Bench:
         driver, parameters = self.driver, self.parameters
         answer = BatchAnswer.of(parameters, batch)
         self.monitor.clear()
+        if self.scalars is not None:
+            self.scalars.writes.clear()
         await driver.configure(batch)
         await driver.start()
         for packet in driver.packets(batch):
@@ -205,6 +213,8 @@ class Bench:
                 answer.compare(f"{name}[{c}]", value, float(scalars[c]))
         answer.saturations = await driver.read("SATURATIONS")
         answer.compare("SATURATIONS", answer.saturations, expected.saturations)
+        if self.scalars is not None:
+            self.trace.add(self._traced(batch, state, expected, self.scalars, answer.saturations))
         answer.compare("ERROR", await driver.read("ERROR"), 0)
         answer.compare("STATUS.done", (await driver.fields("STATUS"))["done"], 1)
         updating = await driver.read("UPDATE_CYCLES")
@@ -227,6 +237,30 @@ class Bench:
             answer.compare("slots without an update", len(self.monitor.slots), 0)
         return answer
 
+    def _traced(
+        self,
+        batch: Batch,
+        state: FixedState,
+        expected: BatchResult,
+        scalars: ScalarMonitor,
+        saturations: int,
+    ) -> Trace:
+        """The trace of `batch`, which began with `state`, from both sides."""
+        parameters, name, update = self.parameters, batch.name, batch.update
+        trace = Trace()
+        for line, cycle in scalar_lines(name, scalars.writes, kappa=update is not None):
+            trace.rtl.append(line)
+            trace.cycles.append(cycle)
+        slots = [*slot_lines(name, self.monitor.slots), end_line(name, saturations)]
+        trace.rtl += slots
+        trace.cycles += [None] * len(slots)
+        rate = None if update is None else update.rate
+        trace.golden += batch_trace(parameters, name, state, batch.blocks, batch.carry, rate)
+        if update is not None:
+            trace.golden += update_trace(name, update.pulses(parameters, expected))
+        trace.golden.append(end_line(name, expected.saturations))
+        return trace
+
 
 @cocotb.test()
 async def batches(dut: Any) -> None:
@@ -237,7 +271,7 @@ async def batches(dut: Any) -> None:
     await bench.begin()
     answers = [await bench.run(batch) for batch in job.batches]
     cycles = int(get_sim_time("ns") / PERIOD_NS)
-    save_answer(Answer(answers, cycles, time.perf_counter() - began))
+    save_answer(Answer(answers, cycles, time.perf_counter() - began, bench.trace))
 
 
 @cocotb.test()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from amaranth.back import verilog
 
 from golden_model import scalar, training
 from golden_model.cost import IDEAL_BLOCK_CYCLES
@@ -20,10 +21,12 @@ from golden_model.parameters import Parameters
 from golden_model.sbpca import blocks
 from golden_model.training import LayerSample
 from golden_model.training_settings import TrainingSettings
-from hdl.verilog import Design
+from hdl.accelerator import Accelerator
+from hdl.verilog import NAME, Design, join_assignments
 from sim.job import Answer, Batch, Job, Update
 from sim.runner import Build, build, run
 from sim.tools import environment
+from sim.trace import Trace
 
 DATA = ("gaussian", "minimum", "maximum", "zeros", "rank-deficient", "one-sample")
 """Kinds of random data; `mixed` takes them in turn."""
@@ -225,6 +228,13 @@ def build_accelerator(parameters: Parameters, simulator: str, folder: Path | Non
     return build(design.verilog, [port.name for port in design.ports], simulator, folder)
 
 
+def build_traced(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:
+    """The same with trace ports."""
+    accelerator = Accelerator(parameters, trace=True)
+    text = join_assignments(verilog.convert(accelerator, name=NAME, strip_internal_attrs=True))
+    return build(text, ["clk", "rst", *accelerator.signature.members], simulator, folder)
+
+
 def cosimulate(
     parameters: Parameters,
     batches: list[Batch],
@@ -234,21 +244,33 @@ def cosimulate(
     seed: int = 0,
     folder: Path | None = None,
     results: Path | None = None,
+    trace: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run `batches` on the RTL and compare; the results, which JSON can hold.
 
-    They also go to `results` as they come, some batches at a time. Raises `SimulatorError` if the
-    simulator is missing or the bench fails; the results so far then remain.
+    The traces of both sides go to folder `trace`, made if need be, and their first difference to
+    the results. They also go to `results` as they come, some batches at a time.
+
+    Raises `SimulatorError` if the simulator is missing or the bench fails; the results so far then
+    remain. `CosimError` if the folder of traces cannot be written.
     """
     environment(simulator)  # before the time that generation takes
+    if trace is not None:
+        try:
+            trace.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CosimError(f"cannot write traces to {trace}: {error.strerror}") from error
     progress(f"building the accelerator for {simulator}")
-    built = build_accelerator(parameters, simulator, folder)
+    traced = trace is not None
+    built = (build_traced if traced else build_accelerator)(parameters, simulator, folder)
     answers: list[Answer] = []
+    lines = Trace()
     for part in _runs(batches):
         done = sum(len(answer.batches) for answer in answers)
         progress(f"simulating {part[0].name}, {done} of {len(batches)} batches done")
-        answers.append(run(built, BENCH, Job(parameters, part, stall, seed), "batches"))
+        job = Job(parameters, part, stall, seed, trace=traced)
+        answers.append(run(built, BENCH, job, "batches"))
         summary = {
             "simulator": simulator,
             "parameters": parameters.as_dict(),
@@ -256,6 +278,10 @@ def cosimulate(
             "seed": seed,
             **_summary(answers),
         }
+        if trace is not None:
+            lines.add(answers[-1].trace)
+            lines.write(trace)
+            summary["first_difference"] = lines.first_difference()
         if results is not None:
             write_json(results, summary)
     return summary

@@ -11,7 +11,9 @@ from golden_model.cost import ideal_batch_cycles
 from golden_model.fixed import BatchResult, FixedState
 from golden_model.formats import Words
 from golden_model.parameters import Parameters
+from golden_model.pulses import UpdatePulses
 from golden_model.reads import Array, Reads
+from sim.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,18 @@ class Update:
     def kappas(self, result: BatchResult) -> list[float]:
         """Device steps of each rank of a batch's `result`."""
         return [scalar.multiply(self.rate, float(tau)) for tau in result.scale]
+
+    def pulses(self, parameters: Parameters, result: BatchResult) -> UpdatePulses:
+        """The golden pulses of the update after a batch's `result`."""
+        state = result.state
+        return UpdatePulses(
+            parameters,
+            state.x,
+            state.delta,
+            self.kappas(result),
+            origin=self.origin,
+            **self.encoding,
+        )
 
     @property
     def encoding(self) -> dict[str, Any]:
@@ -80,6 +94,8 @@ class Job:
     """Seed of the pauses."""
     reads: Sequence[ReadRun] = ()
     """Runs of reads, each of them before the batch of its place."""
+    trace: bool = False
+    """Whether the accelerator has trace ports, and batches are to be traced."""
 
 
 @dataclass(frozen=True)
@@ -186,3 +202,5 @@ class Answer:
     """Clock cycles of the whole simulation."""
     seconds: float
     """Wall-clock time of the simulation."""
+    trace: Trace = field(default_factory=Trace)
+    """The batches' trace, if the job asked for it."""

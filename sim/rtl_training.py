@@ -12,6 +12,7 @@ from golden_model import training
 from golden_model.datasets import Dataset
 from golden_model.files import why_unwritable
 from golden_model.training_settings import TrainingSettings
+from golden_model.twin import TwinSpec
 from hdl.system import twin_spec
 from sim.machine import Harness, Placement, SimulatedMachine
 from sim.native import NativeHarness, build_native, waves_format
@@ -70,8 +71,9 @@ def machine(
     parameters = settings.parameters
     plans = settings.plan(shape, classes)
     placement = Placement.of(plans, parameters)
-    states, dac_bits = settings.device.states, settings.reads.dac_bits
-    spec = twin_spec(parameters, placement.grid, states, dac_bits)
+    # Never fewer DAC bits than usual, so that trainings with other reads share a build.
+    dac_bits = max(TwinSpec.dac_bits, settings.reads.dac_bits)
+    spec = twin_spec(parameters, placement.grid, settings.device.states, dac_bits)
     running: Harness
     if simulation.harness == "native":
         waves = simulation.waves
