@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from golden_model import scalar
 from golden_model.fixed import FixedState
 from golden_model.formats import Words
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from hdl.registers import RegisterMap
 from sim.job import Batch, ReadRun
@@ -142,6 +143,8 @@ class AcceleratorDriver:
             await self.write("SEED", update.seed)
             slots = {"min_log2": update.slots_min, "max_log2": update.slots_max}
             await self.write("SLOTS", self.map["SLOTS"].encode(**slots))
+            scheme = SCHEMES.index(update.levels)
+            await self.write("LEVELS", self.map["LEVELS"].encode(scheme=scheme))
             timing = {"length_less_1": update.slot_length - 1, "dead": update.dead}
             await self.write("SLOT_TIMING", self.map["SLOT_TIMING"].encode(**timing))
             tile = dict(zip(("row", "column"), update.origin, strict=True))
