@@ -190,7 +190,8 @@ class UpdateDriver(wiring.Component):
         state = Signal(State)
         begin, clear = Signal(), Signal()
         seed = Signal(WORD_BITS)
-        further, down = Signal(TIMING_BITS + 1), Signal()
+        further = Signal(TIMING_BITS + 1)
+        down = Signal()
         m.d.sync += [
             clear.eq(begin),
             seed.eq(line_seed(mixer.a)),
@@ -286,7 +287,8 @@ class UpdateDriver(wiring.Component):
             slots = Signal(line_driver.LATENCY, name=f"{port.name}_slots")
             m.d.sync += slots.eq(Mux(self.abort, 0, Cat(fired, slots)))
             m.d.comb += port.eq(slots[-1])
-        coming, coming_down = Signal(line_driver.LATENCY - 1), Signal(line_driver.LATENCY - 1)
+        coming = Signal(line_driver.LATENCY - 1)
+        coming_down = Signal(line_driver.LATENCY - 1)
         left = Signal(TIMING_BITS)
         m.d.sync += coming.eq(Mux(self.abort, 0, Cat(sequencer.fire & ~reading, coming)))
         m.d.sync += coming_down.eq(Cat(down, coming_down))
