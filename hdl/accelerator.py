@@ -1,13 +1,13 @@
 """The accelerator: registers, core and line drivers behind their ports."""
 
-from amaranth import Cat, Module, Signal, unsigned
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from hdl.axi import connect_flat, flat_members, lite_signature, stream_signature
-from hdl.code_receiver import sensed_bits
+from hdl.code_receiver import code_beat, sensed_bits
 from hdl.core import Core
 from hdl.register_file import RegisterFile
 from hdl.registers import RegisterMap
@@ -86,7 +86,7 @@ class Accelerator(wiring.Component):
                 "read_transposed": Out(1),
                 "sensed": Out(sensed_bits(p)),
                 "adc_valid": In(1),
-                "adc_codes": In(unsigned(p.adcs * p.adc_bits)),
+                "adc_codes": In(code_beat(p)),
                 "adc_saturated": In(p.adcs),
             }
         )

@@ -32,6 +32,8 @@ def test_parameters_are_immutable():
         ({"tile_rows": 40}, "tile_rows = 40 must be a multiple of lanes = 16"),
         ({"tile_columns": 32}, "grid_columns = 4 cannot hold max_m = 256 .* takes at least 8"),
         ({"grid_rows": 31}, "grid_rows = 31 cannot hold max_n = 2048 .* takes at least 32"),
+        ({"adcs": 32}, "adcs = 32 exceed lanes = 16: .* lower adcs or raise lanes"),
+        ({"adc_bits": 25}, "adc_bits = 25 .* from 2 to 24"),
         ({"buffer_rows": 64}, "buffer_rows = 64 cannot hold one sample"),
         ({"width": 8}, "max_slots = 256 is finer than a duty"),
         ({"colums": 4}, "unknown parameter 'colums'; choose from: width, lanes, columns"),
