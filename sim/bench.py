@@ -248,6 +248,38 @@ class Bench:
             answer.compare("slots without an update", len(self.monitor.slots), 0)
         return answer
 
+    async def idle(self) -> None:
+        """Wait until no run is under way."""
+        for _ in range(10_000):
+            if not (await self.driver.fields("STATUS"))["busy"]:
+                return
+        raise SimTimeoutError("the accelerator did not return to idle")
+
+    async def recover(self, batch: Batch, mistake: str) -> dict[str, int]:
+        """The bits of ERROR that are set after `mistake`; clears them and the streams, and runs
+        `batch`, which must be bit-exact."""
+        driver, dut = self.driver, self.dut
+        await self.idle()
+        errors = await driver.fields("ERROR")
+        for _ in range(10_000):
+            if driver.source.empty() and not driver.source.active:
+                break
+            await ClockCycles(dut.clk, 10)
+        else:
+            raise SimTimeoutError(f"the accelerator does not take what is left after {mistake}")
+        assert not any(
+            int(pin.value)
+            for pin in (
+                dut.rows_positive, dut.rows_negative, dut.columns_positive, dut.columns_negative
+            )
+        ), f"lines are driven after {mistake}"  # fmt: skip
+        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
+        while not driver.sink.empty():
+            driver.sink.recv_nowait()
+        answer = await self.run(batch)
+        assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
+        return {name: value for name, value in errors.items() if value}
+
 
 @cocotb.test()
 async def batches(dut: Any) -> None:
@@ -274,33 +306,8 @@ async def mistakes(dut: Any) -> None:
     seen: dict[str, dict[str, int]] = {}
     await bench.begin()
 
-    async def idle() -> None:
-        for _ in range(10_000):
-            if not (await driver.fields("STATUS"))["busy"]:
-                return
-        raise SimTimeoutError("the accelerator did not return to idle")
-
     async def recover(mistake: str) -> None:
-        await idle()
-        errors = await driver.fields("ERROR")
-        seen[mistake] = {name: value for name, value in errors.items() if value}
-        for _ in range(10_000):
-            if driver.source.empty() and not driver.source.active:
-                break
-            await ClockCycles(dut.clk, 10)
-        else:
-            raise SimTimeoutError(f"the accelerator does not take what is left after {mistake}")
-        assert not any(
-            int(pin.value)
-            for pin in (
-                dut.rows_positive, dut.rows_negative, dut.columns_positive, dut.columns_negative
-            )
-        ), f"lines are driven after {mistake}"  # fmt: skip
-        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
-        while not driver.sink.empty():
-            driver.sink.recv_nowait()
-        answer = await bench.run(batch)
-        assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
+        seen[mistake] = await bench.recover(batch, mistake)
 
     row = bench.parameters.stream_bytes
     packets = driver.packets(batch)

@@ -224,7 +224,8 @@ def _layer_update(
 def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:
     """The accelerator of `parameters`, built for `simulator` or found built."""
     design = Design.of(parameters)
-    return build(design.verilog, [port.name for port in design.ports], simulator, folder)
+    signals = [*(port.name for port in design.ports), "status_phase"]
+    return build(design.verilog, signals, simulator, folder)
 
 
 def cosimulate(

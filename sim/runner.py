@@ -47,7 +47,9 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     """
     variables = environment(simulator)
     recipe = Path(__file__).read_bytes()
-    digest = hashlib.sha256(recipe + verilog.encode()).hexdigest()[:16]
+    signals = list(ports)
+    key = recipe + verilog.encode() + " ".join(signals).encode()
+    digest = hashlib.sha256(key).hexdigest()[:16]
     final = (folder or BUILDS).absolute() / f"{simulator}-{digest}"
     if final.exists():
         return Build(simulator, final)
@@ -62,7 +64,7 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
         source = growing / f"{TOP}.v"
         source.write_text(verilog)
         if simulator == "verilator":
-            commands = _verilator_commands(source, ports, variables["PATH"])
+            commands = _verilator_commands(source, signals, variables["PATH"])
         else:
             commands = _icarus_commands(source)
         for command in commands:

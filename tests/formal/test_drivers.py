@@ -256,6 +256,10 @@ def lines_are_driven_in_slots_only(m, dut, inside):
             m.d.comb += [
                 Assert(~driven | both_fired, "selected only if both fire"),
                 Assert(
+                    ~driven | (dut.slot_down == (dut.rows_negative[r] ^ dut.columns_negative[c])),
+                    "the direction is that of the polarities",
+                ),
+                Assert(
                     Mux(driven & (scheme != 0), cell == whole, (cell <= most) & (cell >= -most))
                 ),
             ]
@@ -285,7 +289,7 @@ def test_lines_are_driven_in_slots_only():
         ("read.fire & ~read.transposed, sequencer.fire", "read.fire, sequencer.fire"),
         ("driver.both_phases.eq(reading)", "driver.both_phases.eq(1)"),
         ("column_driver.negative_level.eq(~down)", "column_driver.negative_level.eq(down)"),
-        ('levels == SCHEMES.index("V/3")', 'levels != SCHEMES.index("V/2")'),
+        ('levels == SCHEMES.index("V/3")', 'levels == SCHEMES.index("V/2")'),
         ("down.eq(sequencer.row_negative ^ sequencer", "down.eq(sequencer"),
         ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
     ],
