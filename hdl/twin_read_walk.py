@@ -117,7 +117,8 @@ class ReadWalk(wiring.Component):
         other = Signal.like(sensed_unit)
         number = Signal(range(units))
         for bit in range(len(number)):
-            m.d.comb += number[bit].eq(Cat(unit[u] for u in range(units) if u >> bit & 1).any())
+            with_bit = sum(1 << u for u in range(units) if u >> bit & 1)
+            m.d.comb += number[bit].eq((unit & with_bit).any())
         row, group = Mux(self.transposed, other, number), Mux(self.transposed, number, other)
         m.d.sync += [
             step.visits.eq(self.busy & pending.any()),
