@@ -107,7 +107,8 @@ class LineDriver(wiring.Component):
             negative.append(fires & polarity)
 
         slots = Signal(LATENCY - 1)
-        positive_phases, negative_phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
+        positive_phases = Signal(LATENCY - 1)
+        negative_phases = Signal(LATENCY - 1)
         m.d.sync += [
             threshold.eq(Mux(self.scrambled, self.threshold, 0)),
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
