@@ -25,10 +25,11 @@ class LineDriver(wiring.Component):
     threshold is `threshold` for all lines if `scrambled`, and otherwise the top bits of the
     line's own generator, which `fire` advances: the two are joined by XOR, as the generators rest
     at zero unless they were seeded since `clear`. The pins are registers: a slot's pulses appear
-    `LATENCY` cycles after `fire`, `abort` idles all lines in the next cycle and withdraws the slots
-    on their way, and no line is driven in any other cycle. A line is never driven with both
-    polarities, because both pins come from one comparison and the line's polarity. Golden
-    counterparts: `pulses.UpdatePulses.trains`, and for reads the duties as counts of slots.
+    `LATENCY` cycles after `fire` and stay while `hold` is high, `abort` idles all lines in the next
+    cycle and withdraws the slots on their way, and no line is driven in any other cycle. No other
+    slot may appear while `hold` is high. A line is never driven with both polarities, because both
+    pins come from one comparison and the line's polarity. Golden counterparts:
+    `pulses.UpdatePulses.trains`, and for reads the duties as counts of slots.
 
     Duties are loaded a row at a time: each cycle of `load` takes `duties` for the next `lanes`
     lines, in turn from line 0 on and then again; `abort` goes back to line 0. A slot takes the
@@ -61,6 +62,7 @@ class LineDriver(wiring.Component):
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
                 "negative_phase": In(1),
+                "hold": In(1),
                 "both_phases": In(1),
                 "abort": In(1),
                 "positive": Out(lines),
@@ -114,12 +116,12 @@ class LineDriver(wiring.Component):
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
             positive_phases.eq(Cat(~self.negative_phase | self.both_phases, positive_phases)),
             negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases)),
-            self.positive.eq(0),
-            self.negative.eq(0),
         ]
-        with m.If(slots[-1] & ~self.abort):
-            with m.If(positive_phases[-1]):
-                m.d.sync += self.positive.eq(Cat(positive))
-            with m.If(negative_phases[-1]):
-                m.d.sync += self.negative.eq(Cat(negative))
+        with m.If(self.abort | ~(slots[-1] | self.hold)):
+            m.d.sync += [self.positive.eq(0), self.negative.eq(0)]
+        with m.Elif(slots[-1]):
+            m.d.sync += [
+                self.positive.eq(Mux(positive_phases[-1], Cat(positive), 0)),
+                self.negative.eq(Mux(negative_phases[-1], Cat(negative), 0)),
+            ]
         return m

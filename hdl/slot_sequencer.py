@@ -1,6 +1,6 @@
 """The slots of a tile's update: four phases, and the thresholds of the scrambled encoding."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -9,12 +9,16 @@ from golden_model.parameters import Parameters
 from golden_model.pulses import PHASES
 from hdl.random_bits import reversed_bits
 
+TIMING_BITS = 16
+"""Bits of the length of a slot, and of the dead time after it."""
+
 
 class SlotSequencer(wiring.Component):
-    """Counts the slots of four phases while `run` is high, one a cycle, 2**`log2` a phase.
+    """Counts the slots of four phases, 2**`log2` a phase, each of 1 + `further` clock cycles.
 
-    `last` marks the last slot of the last phase, after which counting starts anew. A cycle after
-    each slot's `run`, `fire` is high, with the slot's thresholds for rows and columns and the
+    A slot begins in a cycle of `run`, unless it belongs to the slot before. `last` marks the last
+    cycle of the last slot of the last phase, after which counting starts anew. A cycle after each
+    slot's first, `fire` is high, with the slot's thresholds for rows and columns and the
     polarities of its phase: slot i has row threshold (i << (width - 1 - log2)) XOR `row_mask` and
     column threshold reverse(i) XOR `column_mask`, where reverse turns `width` - 1 bits around.
     `abort` starts anew and withdraws `fire`. Golden counterpart: `pulses.scrambled_thresholds`.
@@ -27,6 +31,7 @@ class SlotSequencer(wiring.Component):
             {
                 "run": In(1),
                 "abort": In(1),
+                "further": In(TIMING_BITS + 1),
                 "log2": In(bits_for(ceil_log2(parameters.max_slots))),
                 "row_mask": In(threshold_bits),
                 "column_mask": In(threshold_bits),
@@ -40,7 +45,7 @@ class SlotSequencer(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Counters of slots and phases, and a register stage."""
+        """Counters of cycles, slots and phases, and a register stage."""
         m = Module()
         threshold_bits = self._parameters.width - 1
         # The row threshold counts in steps of its own, so that nothing has to be shifted in a slot;
@@ -57,18 +62,25 @@ class SlotSequencer(wiring.Component):
                         highest.eq((1 << log2) - 1),
                         step.eq((1 << (threshold_bits - log2)) % (1 << threshold_bits)),
                     ]
+        left = Signal.like(self.further)  # cycles of the slot after this one
+        begins, ends = Signal(), Signal()
         end = slot == highest
-        m.d.comb += self.last.eq(end & (phase == len(PHASES) - 1))
-        m.d.sync += self.fire.eq(self.run)
-        with m.If(self.run):
+        m.d.comb += [
+            begins.eq(self.run & (left == 0)),
+            ends.eq(Mux(left == 0, self.run & (self.further == 0), left == 1)),
+            self.last.eq(ends & end & (phase == len(PHASES) - 1)),
+        ]
+        m.d.sync += [self.fire.eq(begins), left.eq(Mux(left == 0, 0, left - 1))]
+        with m.If(ends):
+            m.d.sync += [slot.eq(slot + 1), row.eq(row + step)]
+            with m.If(end):
+                m.d.sync += [slot.eq(0), phase.eq(phase + 1)]
+        with m.If(begins):
             m.d.sync += [
-                slot.eq(slot + 1),
-                row.eq(row + step),
+                left.eq(self.further),
                 self.row_threshold.eq(row ^ self.row_mask),
                 self.column_threshold.eq(reversed_bits(slot) ^ self.column_mask),
             ]
-            with m.If(end):
-                m.d.sync += [slot.eq(0), phase.eq(phase + 1)]
             with m.Switch(phase):
                 for number, (row_polarity, column_polarity) in enumerate(PHASES):
                     with m.Case(number):
@@ -77,5 +89,5 @@ class SlotSequencer(wiring.Component):
                             self.column_negative.eq(column_polarity < 0),
                         ]
         with m.If(self.abort):
-            m.d.sync += [self.fire.eq(0), slot.eq(0), row.eq(0), phase.eq(0)]
+            m.d.sync += [self.fire.eq(0), left.eq(0), slot.eq(0), row.eq(0), phase.eq(0)]
         return m

@@ -95,8 +95,8 @@ _SHARED = ("ready", "line_fault", "tile_fault")
 class CrossbarTwin(wiring.Component):
     """A grid of crossbar tiles that answers line drivers as devices would, cell by cell.
 
-    The pins are those of a real array: in a cycle of `slot_valid` the four vectors of lines say
-    which of them fire, with which polarity, on the tile that `tile_row` and `tile_column` select. A
+    The pins are those of a real array: in a slot's last cycle the four vectors of lines say which
+    of them fire, with which polarity, on the tile that `tile_row` and `tile_column` select. A
     cell whose row and column both fire is pulsed, up if their polarities are equal and down if not.
     Slots queue up and are applied in their order, each as a whole, so conductances are those of
     `twin.TwinArray.apply` slot by slot. A slot takes `slot_cycles`; `ready` asks the drivers to

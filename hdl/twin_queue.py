@@ -34,14 +34,16 @@ def slot_layout(spec: TwinSpec) -> data.StructLayout:
 
 
 class SlotQueue(wiring.Component):
-    """Takes a slot a cycle from the pins of the line drivers and hands them on in their order.
+    """Takes slots from the pins of the line drivers and hands them on in their order.
+
+    A slot is taken in its last cycle, that of `slot_last`, which may be its only one.
 
     Slots in which no row or no column fires change nothing and are dropped. So are a slot that
     drives a line with both polarities, which sets `line_fault`, and one for a tile outside the
     grid, which sets `tile_fault`. `ready` falls while the queue still takes the `READY_LATENCY`
     slots that a driver may send after it; a slot that comes all the same is lost and sets
     `overflow`. Only reset clears the three. `waiting` is high from the cycle after a slot's
-    `slot_valid` until the queue is empty.
+    last until the queue is empty.
     """
 
     def __init__(self, spec: TwinSpec) -> None:
@@ -53,6 +55,7 @@ class SlotQueue(wiring.Component):
                 "columns_positive": In(spec.columns),
                 "columns_negative": In(spec.columns),
                 "slot_valid": In(1),
+                "slot_last": In(1, init=1),
                 "tile_row": In(bits_for(spec.grid_rows - 1)),
                 "tile_column": In(bits_for(spec.grid_columns - 1)),
                 "ready": Out(1),
@@ -76,7 +79,7 @@ class SlotQueue(wiring.Component):
         outside = Signal()
         tile = self.tile_row * spec.grid_columns + self.tile_column
         m.d.sync += [
-            arrived.eq(self.slot_valid),
+            arrived.eq(self.slot_valid & self.slot_last),
             slot.base.eq(tile * (lane_depth(spec) // spec.tiles)),
             slot.rows.eq(self.rows_positive | self.rows_negative),
             slot.row_negative.eq(self.rows_negative),

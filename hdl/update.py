@@ -19,14 +19,14 @@ from hdl.pulse_counter import COUNTER_BITS, PulseCounter
 from hdl.random_bits import Mixer, line_seed
 from hdl.read_drive import read_drive
 from hdl.shapes import SCALAR, word_row
-from hdl.slot_sequencer import SlotSequencer
+from hdl.slot_sequencer import TIMING_BITS, SlotSequencer
 from hdl.tile_loader import TileLoader, load_cycles
 
 KAPPA_LATENCY = 2
 """Clock cycles that `kappa` may take to answer a new `rank`."""
 
 READY_LATENCY = line_driver.LATENCY + 1
-"""Slots that may still come after `ready` has fallen."""
+"""Slots that may still begin or end after `ready` has fallen."""
 
 PLAN_CYCLES = 2
 """Clock cycles from a rank's kappa to its slots and shift."""
@@ -42,11 +42,17 @@ def drain_cycles(parameters: Parameters) -> int:
 
 
 def update_cycles(
-    parameters: Parameters, m: int, n: int, slots: Sequence[int], scrambled: bool
+    parameters: Parameters,
+    m: int,
+    n: int,
+    slots: Sequence[int],
+    scrambled: bool,
+    slot_cycles: int = 1,
 ) -> int:
     """Clock cycles for which an update keeps the driver busy, exactly, if the array is ready.
 
-    `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero.
+    `slots` has the slots of a phase for each rank, 0 for a rank whose kappa is zero; a slot takes
+    `slot_cycles`, its length and the dead time after it.
     """
     cycles = WARM_UP_ROUNDS + 1
     if not scrambled:
@@ -56,7 +62,7 @@ def update_cycles(
         cycles += KAPPA_LATENCY + 1 + PLAN_CYCLES + drain_cycles(parameters)
         if count:
             cycles += parameters.rows(m) * parameters.lanes + column_duties.OVERHEAD
-            cycles += tiles * (load_cycles(parameters) + len(PHASES) * count)
+            cycles += tiles * (load_cycles(parameters) + len(PHASES) * count * slot_cycles)
     return cycles
 
 
@@ -79,7 +85,7 @@ class UpdateDriver(wiring.Component):
 
     For each rank c of `k`, for each row of tiles (n lines in tiles of `tile_rows`), for each
     column of tiles (m lines in tiles of `tile_columns`): load the duties of the tile's lines, then
-    four phases (++, --, +-, -+: the polarity of rows and of columns) of L slots, one a cycle.
+    four phases (++, --, +-, -+: the polarity of rows and of columns) of L slots.
     L = 2**l with l = exponent(kappa) + 2 width - 2 between `slots_min` and `slots_max` (logarithms;
     `Parameters.max_slots` at most); row duties are |x|, column duties
     round(|delta| kappa 2**(2 width - 2 - l)), clipped to 1. A line fires in a slot if its duty
@@ -97,7 +103,11 @@ class UpdateDriver(wiring.Component):
     column duties and `pulses` line pulses, since `start`; `slots` is the L of the last rank, 0 if
     its kappa was zero and it was skipped.
 
-    While `ready` is low no slot is counted, which holds the driver up unless it has something else
+    A slot's lines hold for 1 + `length_less_1` cycles, in all of which `slot_valid` is high and in
+    the last `slot_last`; then they are idle for `dead` cycles at least. A slot that an abort or
+    a reset cuts off has no `slot_last` and is not counted.
+
+    While `ready` is low no slot begins, which holds the driver up unless it has something else
     to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
 
     While `read.active` the lines belong to a read (see `read_drive`), for which no update may run
@@ -126,6 +136,8 @@ class UpdateDriver(wiring.Component):
                 "slots_min": In(LOG2_BITS),
                 "slots_max": In(LOG2_BITS),
                 "scrambled": In(1),
+                "length_less_1": In(TIMING_BITS),
+                "dead": In(TIMING_BITS),
                 "seed": In(WORD_BITS),
                 "rank": Out(ranks),
                 "kappa": In(SCALAR),
@@ -140,6 +152,7 @@ class UpdateDriver(wiring.Component):
                 "columns_negative": Out(p.tile_columns),
                 "ready": In(1, init=1),
                 "slot_valid": Out(1),
+                "slot_last": Out(1),
                 "read": In(read_drive(p)),
                 "read_valid": Out(1),
                 "convert": Out(1),
@@ -168,7 +181,12 @@ class UpdateDriver(wiring.Component):
         state = Signal(State)
         begin, clear = Signal(), Signal()
         seed = Signal(WORD_BITS)
-        m.d.sync += [clear.eq(begin), seed.eq(line_seed(mixer.a))]
+        further = Signal(TIMING_BITS + 1)
+        m.d.sync += [
+            clear.eq(begin),
+            seed.eq(line_seed(mixer.a)),
+            further.eq(self.length_less_1 + self.dead),
+        ]
         wait = Signal(range(max(p.tile_rows + p.tile_columns, WARM_UP_ROUNDS) + 1))
         log2 = self._plan(m, columns)
         m.d.comb += [
@@ -210,9 +228,10 @@ class UpdateDriver(wiring.Component):
             sequencer.run.eq((state == State.DRIVE) & self.ready),
             sequencer.abort.eq(self.abort),
             sequencer.log2.eq(log2),
+            sequencer.further.eq(further),
             sequencer.row_mask.eq(mixer.a[WORD_BITS - (p.width - 1) :]),
             sequencer.column_mask.eq(mixer.b[WORD_BITS - (p.width - 1) :]),
-            loader.next.eq(sequencer.run & sequencer.last),
+            loader.next.eq(sequencer.last),
             row_driver.threshold.eq(Mux(reading, read.threshold, sequencer.row_threshold)),
             row_driver.negative_phase.eq(sequencer.row_negative),
             column_driver.threshold.eq(Mux(reading, read.threshold, sequencer.column_threshold)),
@@ -223,8 +242,12 @@ class UpdateDriver(wiring.Component):
             self.columns_positive.eq(column_driver.positive),
             self.columns_negative.eq(column_driver.negative),
             counter.lines.eq(
-                Cat(row_driver.positive, column_driver.positive)
-                | Cat(row_driver.negative, column_driver.negative)
+                Mux(
+                    self.slot_last | self.read_valid,
+                    Cat(row_driver.positive, column_driver.positive)
+                    | Cat(row_driver.negative, column_driver.negative),
+                    0,
+                )
             ),
             counter.clear.eq(clear | read.clear),
             self.pulses.eq(counter.count),
@@ -235,19 +258,33 @@ class UpdateDriver(wiring.Component):
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled | reading),
                 driver.both_phases.eq(reading),
+                driver.hold.eq(self.slot_valid & ~self.slot_last),
                 driver.abort.eq(self.abort),
             ]
 
-        # What a slot is travels along with it: of an update, of a read, or a read's last.
+        # What a read's slot is travels along with it; a slot of an update stays for its length.
         for port, fired in (
-            (self.slot_valid, sequencer.fire & ~reading),
             (self.read_valid, read.fire & reading),
             (self.convert, read.fire & read.convert & reading),
         ):
             slots = Signal(line_driver.LATENCY, name=f"{port.name}_slots")
             m.d.sync += slots.eq(Mux(self.abort, 0, Cat(fired, slots)))
             m.d.comb += port.eq(slots[-1])
-        # The tile moves on with its last slot, and its pins follow later.
+        coming = Signal(line_driver.LATENCY - 1)
+        left = Signal(TIMING_BITS)
+        m.d.sync += coming.eq(Mux(self.abort, 0, Cat(sequencer.fire & ~reading, coming)))
+        with m.If(self.abort | ~(coming[-1] | (self.slot_valid & ~self.slot_last))):
+            m.d.sync += [self.slot_valid.eq(0), self.slot_last.eq(0)]
+        with m.Elif(coming[-1]):
+            m.d.sync += [
+                self.slot_valid.eq(1),
+                self.slot_last.eq(self.length_less_1 == 0),
+                left.eq(self.length_less_1),
+            ]
+        with m.Else():
+            m.d.sync += [self.slot_last.eq(left == 1), left.eq(left - 1)]
+
+        # The tile moves on after its last slot, and its pins follow later.
         for port, present in (
             (self.tile_row, Mux(reading, read.tile_row, loader.tile_row)),
             (self.tile_column, Mux(reading, read.tile_column, loader.tile_column)),
@@ -287,7 +324,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += state.eq(State.DRIVE)
             with m.Case(State.DRIVE):
                 m.d.sync += wait.eq(0)
-                with m.If(sequencer.run & sequencer.last):
+                with m.If(sequencer.last):
                     m.d.sync += state.eq(Mux(loader.last, State.DRAIN, State.LOAD))
             with m.Case(State.DRAIN), m.If(wait == drain_cycles(p) - 1):
                 m.d.sync += wait.eq(0)

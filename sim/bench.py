@@ -32,34 +32,41 @@ PATIENCE = 50_000_000
 
 @dataclass
 class PinMonitor:
-    """Records the driver pins of every slot."""
+    """Records the driver pins of every slot that comes to its last cycle."""
 
     dut: Any
     slots: list[tuple[int, ...]] = field(default_factory=list)
     """Rank, tile row, tile column, and the four line vectors, for each slot."""
+    timing: list[tuple[int, int]] = field(default_factory=list)
+    """Clock cycles for which each slot's pins held, and since the slot before."""
+
+    def clear(self) -> None:
+        """Forget the slots so far."""
+        self.slots.clear()
+        self.timing.clear()
 
     async def run(self) -> None:
-        """Sleep while no slot is driven; otherwise record in the middle of each cycle."""
+        """Sleep while no slot is driven; otherwise look in the middle of each cycle."""
         dut = self.dut
+        pins = (dut.rank, dut.tile_row, dut.tile_column, dut.rows_positive, dut.rows_negative,
+                dut.columns_positive, dut.columns_negative)  # fmt: skip
+        held, ended = 0, -1
+        before: tuple[int, ...] = ()
         while True:
             if not int(dut.slot_valid.value):
+                held = 0
                 await RisingEdge(dut.slot_valid)
             await FallingEdge(dut.clk)
-            if int(dut.slot_valid.value):
-                self.slots.append(
-                    tuple(
-                        int(pin.value)
-                        for pin in (
-                            dut.rank,
-                            dut.tile_row,
-                            dut.tile_column,
-                            dut.rows_positive,
-                            dut.rows_negative,
-                            dut.columns_positive,
-                            dut.columns_negative,
-                        )
-                    )
-                )
+            if not int(dut.slot_valid.value):
+                continue
+            seen = tuple(int(pin.value) for pin in pins)
+            held = held + 1 if seen == before else 1
+            before = seen
+            if int(dut.slot_last.value):
+                now = int(get_sim_time("ns")) // PERIOD_NS
+                self.slots.append(seen)
+                self.timing.append((held, now - held - ended))
+                held, ended, before = 0, now, ()
 
 
 def line_levels(vectors: Sequence[int], lines: int) -> np.ndarray:
@@ -77,10 +84,11 @@ def compare_update(
     batch: Batch,
     update: Update,
     expected: BatchResult,
-    slots: list[tuple[int, ...]],
+    monitor: PinMonitor,
     answer: BatchAnswer,
 ) -> None:
     """Compare the pins of an update slot by slot, and what they do to a crossbar."""
+    slots = monitor.slots
     kappas, state = update.kappas(expected), expected.state
     origin = update.origin
     pulses = UpdatePulses(
@@ -118,6 +126,10 @@ def compare_update(
         for slot in zip(*pins, strict=True):
             tile.apply(*slot)
     answer.compare("number of slots", len(slots), position)
+    wrong = sum(held != update.slot_length or idle < update.dead for held, idle in monitor.timing)
+    answer.values_compared += 2 * len(slots)
+    if wrong:
+        answer.mismatch("length of a slot or dead time before it", wrong)
     report = golden.update(state.x, state.delta, kappas, **update.encoding)
     wrong = int(np.count_nonzero(driven.weights != golden.weights))
     answer.values_compared += driven.weights.size
@@ -125,7 +137,12 @@ def compare_update(
         answer.mismatch("conductances after the update", wrong)
     answer.slots, answer.pulses, answer.clips = len(slots), report.pulses, report.clips
     answer.update_cycles = update_cycles(
-        parameters, batch.m, batch.n, report.slots, update.scrambled
+        parameters,
+        batch.m,
+        batch.n,
+        report.slots,
+        update.scrambled,
+        update.slot_length + update.dead,
     )
 
 
@@ -155,7 +172,7 @@ class Bench:
         """Run `batch` and compare everything it answers with the golden model."""
         driver, parameters = self.driver, self.parameters
         answer = BatchAnswer.of(parameters, batch)
-        self.monitor.slots.clear()
+        self.monitor.clear()
         await driver.configure(batch)
         await driver.start()
         for packet in driver.packets(batch):
@@ -200,7 +217,7 @@ class Bench:
         answer.phase_cycles = {name: cycles for name, cycles in phases.items() if cycles}
         answer.compare("sum of PHASE_CYCLES", sum(phases.values()), answer.cycles + updating)
         if batch.update is not None:
-            compare_update(parameters, batch, batch.update, expected, self.monitor.slots, answer)
+            compare_update(parameters, batch, batch.update, expected, self.monitor, answer)
             answer.compare("UPDATE_CYCLES", updating, answer.update_cycles)
             answer.compare("CLIPS", await driver.read("CLIPS"), answer.clips)
             answer.compare("PULSES", await driver.read("PULSES"), answer.pulses)

@@ -145,6 +145,8 @@ def _random_update(parameters: Parameters, m: int, n: int, index: int, seed: int
         slots_max=min(5, most),
         scrambled=index % 2 == 0,
         seed=seed + index + 1,
+        slot_length=1 + 2 * (index % 3 == 1),
+        dead=2 * (index % 3),
         origin=(int(row), int(column)),
     )
 

@@ -142,6 +142,8 @@ class AcceleratorDriver:
             await self.write("SEED", update.seed)
             slots = {"min_log2": update.slots_min, "max_log2": update.slots_max}
             await self.write("SLOTS", self.map["SLOTS"].encode(**slots))
+            timing = {"length_less_1": update.slot_length - 1, "dead": update.dead}
+            await self.write("SLOT_TIMING", self.map["SLOT_TIMING"].encode(**timing))
             tile = dict(zip(("row", "column"), update.origin, strict=True))
             await self.write("TILE", self.map["TILE"].encode(**tile))
 

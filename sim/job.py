@@ -26,6 +26,10 @@ class Update:
     """Log2 of the most slots."""
     scrambled: bool = True
     seed: int = 1
+    slot_length: int = 1
+    """Clock cycles of a slot on the lines."""
+    dead: int = 0
+    """Clock cycles after each slot in which the lines are idle."""
     origin: tuple[int, int] = (0, 0)
     """Row and column of the layer's first tile in the grid."""
     states: int = 64

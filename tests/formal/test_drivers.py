@@ -2,13 +2,13 @@
 
 import pytest
 from amaranth import Cat, Mux, ResetSignal, Signal
-from amaranth.hdl import Assert, Cover
+from amaranth.hdl import Assert, Assume, Cover
 
 from golden_model.parameters import Parameters
 from golden_model.random_bits import ROW_SHIFTS, WORD_BITS
 from hdl import line_driver, update
 from hdl.line_driver import LATENCY, LineDriver
-from hdl.update import UpdateDriver
+from hdl.update import State, UpdateDriver, drain_cycles
 from tests.formal.prove import Status, mutant, past, prove
 
 SMALL = Parameters(width=8, lanes=2, columns=1, max_rank=1, max_m=2, max_n=2, max_block=1,
@@ -28,8 +28,9 @@ def surviving(m, fire, abort, cycles):
 def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
     """Idle outside of slots and from the cycle after abort or reset on; one polarity; in a slot
     driven if and only if the line's own duty exceeds its threshold and the phase is its polarity's,
-    or both are.
+    or both are; unchanged while the slot is held.
     """
+    held = past(m, dut.hold & ~dut.abort & ~ResetSignal())
     slot = surviving(m, dut.fire, dut.abort, LATENCY)
     withdrawn = past(m, dut.abort | ResetSignal())
     phase, both = (past(m, port, LATENCY) for port in (dut.negative_phase, dut.both_phases))
@@ -44,7 +45,7 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         Assert(inside.turn == 1 << turn),
         Assert(~(dut.positive & dut.negative).any(), "never both polarities"),
         Assert(~withdrawn | ~(dut.positive | dut.negative).any(), "idle after abort or reset"),
-        Assert(slot | ~(dut.positive | dut.negative).any(), "idle outside of slots"),
+        Assert(slot | held | ~(dut.positive | dut.negative).any(), "idle outside of slots"),
     ]
     for line in range(LINES):
         duty = Signal.like(dut.duties[0], name=f"loaded_{line}", reset_less=True)
@@ -55,12 +56,15 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         own = past(m, duty.negative, 2)
         m.d.comb += [
             Assert(getattr(inside, f"duty_{line}") == duty.as_value()),
-            Assert(
-                dut.positive[line] == (slot & fires & (~phase | both) & ~own),
-                "driven when it fires",
-            ),
-            Assert(
-                dut.negative[line] == (slot & fires & (phase | both) & own), "driven when it fires"
+            *(
+                Assert(
+                    pins[line] == Mux(slot, fires & polarity, held & past(m, pins[line])),
+                    "driven when it fires",
+                )
+                for pins, polarity in (
+                    (dut.positive, (~phase | both) & ~own),
+                    (dut.negative, (phase | both) & own),
+                )
             ),
         ]
     m.d.comb += Cover(dut.positive.all() & past(m, dut.negative.any()))
@@ -92,10 +96,11 @@ def test_lines_of_both_polarities_can_be_driven():
     ("old", "new"),
     [
         ("Mux(self.abort, 0, Cat(self.fire, slots))", "Cat(self.fire, slots)"),
-        ("m.If(slots[-1] & ~self.abort)", "m.If(slots[-1])"),
+        ("self.abort | ~(slots[-1] | self.hold)", "~(slots[-1] | self.hold)"),
+        ("self.abort | ~(slots[-1] | self.hold)", "self.abort"),
         ("joined < duty.magnitude", "joined <= duty.magnitude"),
         ("negative.append(fires & polarity)", "negative.append(fires)"),
-        ("self.positive.eq(0),", ""),
+        ("[self.positive.eq(0), self.negative.eq(0)]", "self.negative.eq(0)"),
         (
             "negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases))",
             "negative_phases.eq(Cat(self.negative_phase, negative_phases))",
@@ -118,17 +123,71 @@ def test_a_broken_line_driver_is_refuted(old, new):
     assert outcome.refuted
 
 
+def _reads_and_updates_alternate(m, dut, inside):
+    """Why no slot of an update is on its way or on the pins while a read may drive, nor the
+    reverse: the ages of slots, and the cycles that the driver takes before its first and after its
+    last one.
+
+    Assumed: no read while an update runs or starts; settings rest while busy.
+    """
+    timing = Cat(dut.length_less_1, dut.dead)
+    m.d.comb += [
+        Assume(~dut.read.active | ~(dut.busy | dut.start)),
+        Assume(~past(m, dut.busy | dut.start) | (timing == past(m, timing))),
+    ]
+    sequencer, state, wait = inside.submodule("sequencer"), inside.state, inside.wait
+    further, pause = sequencer.further, Signal(3)  # cycles since a slot's own
+    begins = sequencer.run & (sequencer.left == 0)
+    with m.If(begins | (sequencer.left != 0)):
+        m.d.sync += pause.eq(0)
+    with m.Elif(pause != 7):
+        m.d.sync += pause.eq(pause + 1)
+    # The least age of slots, in cycles since they began.
+    least = further + 1 + Mux(sequencer.left == 0, pause, -sequencer.left)
+    stages = Cat(sequencer.fire, inside.coming)
+    on_pins = 5 + dut.length_less_1 - Mux(dut.slot_last, 0, inside.left)
+    draining = state == State.DRAIN
+    driven = (state == State.LOAD) | (state == State.DRIVE) | draining
+    settled = past(m, dut.busy & ~dut.abort & ~ResetSignal())
+    m.d.comb += [
+        Assert(state <= State.DRAIN),
+        Assert(~settled | (further == dut.length_less_1 + dut.dead)),
+        Assert((state == State.DRIVE) | (sequencer.left == 0)),
+        Assert(sequencer.left <= further),
+        *(Assert(~stage | (age >= least)) for age, stage in enumerate(stages, 1)),
+        Assert(~dut.slot_valid | (on_pins >= least)),
+        Assert(~dut.slot_valid | dut.slot_last | (inside.left >= 1)),
+        Assert(~draining | (pause >= wait)),
+        Assert(~draining | (wait < drain_cycles(SMALL))),
+        Assert(driven | ~(stages.any() | dut.slot_valid), "no slot without an update"),
+    ]
+    warming = state == State.WARM_UP
+    pipe = inside.read_valid_slots
+    m.d.comb += [
+        Assert(~warming | ~Cat(bit & (wait > stage) for stage, bit in enumerate(pipe)).any()),
+        Assert((state == State.IDLE) | warming | ~pipe.any(), "no read in an update"),
+    ]
+
+
 def lines_are_driven_in_slots_only(m, dut, inside):
     """The pins of the update driver, with everything of it in front of them."""
     rows, columns = inside.submodule("row_driver"), inside.submodule("column_driver")
     row = dut.rows_positive | dut.rows_negative
     column = dut.columns_positive | dut.columns_negative
     withdrawn = past(m, dut.abort | ResetSignal())
-    fired = [
-        past(m, Cat(getattr(side, f"fires_{line}") for line in range(2)))
-        for side in (rows, columns)
-    ]
-    update = dut.slot_valid
+    lines_now = Cat(row, column)
+    update, reading = dut.slot_valid, dut.read_valid
+    _reads_and_updates_alternate(m, dut, inside)
+    # Which lines fire: the comparisons as they were before the slot's first cycle on the pins.
+    sequencer = inside.submodule("sequencer")
+    slot = surviving(m, sequencer.fire & ~dut.read.active, dut.abort, LATENCY)
+    held = past(m, update & ~dut.slot_last & ~dut.abort & ~ResetSignal())
+    fired = []
+    for side in (rows, columns):
+        kept = Signal(2)
+        lines = past(m, Cat(getattr(side, f"fires_{line}") for line in range(2)))
+        m.d.sync += kept.eq(Mux(slot | reading, lines, kept))
+        fired.append(Mux(slot | reading, lines, kept))
     both_rows = dut.rows_positive.any() & dut.rows_negative.any()
     both_columns = dut.columns_positive.any() & dut.columns_negative.any()
     sensed = Mux(past(m, dut.read.transposed, LATENCY), row, column)
@@ -138,11 +197,14 @@ def lines_are_driven_in_slots_only(m, dut, inside):
         Assert(~update | ~(both_rows | both_columns), "one polarity a slot of an update"),
         Assert(~withdrawn | ~(row | column).any(), "idle after abort or reset"),
         Assert(~withdrawn | ~(dut.busy | update | dut.done), "over after abort or reset"),
-        Assert(~withdrawn | ~(dut.read_valid | dut.convert), "over after abort or reset"),
-        Assert(update | dut.read_valid | ~(row | column).any(), "idle outside of slots"),
-        Assert(~(update & dut.read_valid), "a slot of an update or of a read"),
-        Assert(~dut.convert | dut.read_valid, "converts at the end of a drive"),
-        Assert(~dut.read_valid | ~sensed.any(), "a read drives one side"),
+        Assert(~withdrawn | ~(reading | dut.convert), "over after abort or reset"),
+        Assert(update | reading | ~(row | column).any(), "idle outside of slots"),
+        Assert(~(update & reading), "a slot of an update or of a read"),
+        Assert(update == (slot | held), "a slot is one that fired, to its end"),
+        Assert(update | ~dut.slot_last, "a slot ends while it is on the pins"),
+        Assert(~held | slot | (lines_now == past(m, lines_now)), "lines hold to the slot's end"),
+        Assert(~dut.convert | reading, "converts at the end of a drive"),
+        Assert(~reading | ~sensed.any(), "a read drives one side"),
     ]
     # The whole voltage is on the cell where a driven row crosses a driven column.
     for r in range(2):
@@ -163,10 +225,15 @@ def test_lines_are_driven_in_slots_only():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
+        (
+            "Mux(self.abort, 0, Cat(sequencer.fire & ~reading, coming))",
+            "Cat(sequencer.fire & ~reading, coming)",
+        ),
         ("Mux(self.abort, 0, Cat(fired, slots))", "Cat(fired, slots)"),
         ("                driver.abort.eq(self.abort),\n", ""),
+        ("coming = Signal(line_driver.LATENCY - 1)", "coming = Signal(line_driver.LATENCY - 2)"),
+        ("driver.hold.eq(self.slot_valid & ~self.slot_last)", "driver.hold.eq(self.slot_valid)"),
         ("slots = Signal(line_driver.LATENCY,", "slots = Signal(line_driver.LATENCY - 1,"),
-        ("(self.slot_valid, sequencer.fire & ~reading)", "(self.slot_valid, sequencer.fire)"),
         ("(self.read_valid, read.fire & reading)", "(self.read_valid, read.fire)"),
         ("read.fire & ~read.transposed, sequencer.fire", "read.fire, sequencer.fire"),
         ("driver.both_phases.eq(reading)", "driver.both_phases.eq(1)"),

@@ -20,30 +20,42 @@ BITS = PARAMETERS.width - 1
 
 def every_slot_has_its_place(m, dut, inside):
     """The slots that are run are numbers 0 to L - 1 of the phases ++, --, +-, -+, and then anew;
-    each fires in the next cycle, with its thresholds, unless an abort or a reset withdraws it.
+    each fires in the cycle after its first, with its thresholds, unless an abort or a reset
+    withdraws it, and takes 1 + `further` cycles.
 
-    Assumed: the number of slots rests; none is run in the first cycle after a reset.
+    Assumed: the number of slots and their length rest; none is run in the first cycle after a
+    reset.
     """
-    log2 = AnyConst(2)
+    log2, further = AnyConst(2), AnyConst(len(dut.further))
     settled = past(m, ~ResetSignal())
     m.d.comb += [
         Assume(log2 <= 2),
         Assume(dut.log2 == log2),
+        Assume(dut.further == further),
         Assume(~dut.run | settled),
     ]
     number, phase = Signal(2), Signal(2)
     highest = ((1 << log2) - 1)[:2]
+    elapsed = Signal.like(dut.further)  # cycles of the slot under way; 0 between slots
+    begins = dut.run & (elapsed == 0)
+    ends = (begins | (elapsed != 0)) & (elapsed == further)
+    with m.If(dut.abort | ends):
+        m.d.sync += elapsed.eq(0)
+    with m.Elif(begins | (elapsed != 0)):
+        m.d.sync += elapsed.eq(elapsed + 1)
     with m.If(dut.abort):
         m.d.sync += [number.eq(0), phase.eq(0)]
-    with m.Elif(dut.run):
+    with m.Elif(ends):
         m.d.sync += number.eq(Mux(number == highest, 0, number + 1))
         m.d.sync += phase.eq(phase + (number == highest))
     row = (number << (BITS - log2)[:3])[:BITS]
     column = reversed_bits(Cat(number, Const(0, BITS - 2)))
-    fire = past(m, dut.run & ~dut.abort & ~ResetSignal())
+    fire = past(m, begins & ~dut.abort & ~ResetSignal())
     negative = [Array(Const(pair[side] < 0, 1) for pair in PHASES)[phase] for side in range(2)]
     m.d.comb += [
-        Assert(dut.last == ((number == inside.highest) & (phase == 3))),
+        Assert(dut.last == (ends & (number == inside.highest) & (phase == 3))),
+        Assert(elapsed <= further),
+        Assert(inside.left == Mux(elapsed == 0, 0, further - elapsed + 1)),
         Assert(~settled | (inside.highest == highest)),
         Assert(~settled | (inside.step == (Const(1, BITS + 1) << (BITS - log2)[:3])[:BITS])),
         Assert(inside.slot == number),
@@ -55,7 +67,7 @@ def every_slot_has_its_place(m, dut, inside):
         Assert(~fire | (dut.column_threshold == past(m, column ^ dut.column_mask))),
         Assert(~fire | (dut.row_negative == past(m, negative[0]))),
         Assert(~fire | (dut.column_negative == past(m, negative[1]))),
-        Cover((log2 == 2) & past(m, dut.last & dut.run)),
+        Cover((log2 == 2) & past(m, dut.last & (further == 1))),
     ]
 
 
@@ -68,7 +80,7 @@ def test_every_slot_has_its_place():
 
 @pytest.mark.nightly
 def test_all_slots_can_be_run():
-    outcome = prove(SlotSequencer(PARAMETERS), every_slot_has_its_place, method="reach", depth=24)
+    outcome = prove(SlotSequencer(PARAMETERS), every_slot_has_its_place, method="reach", depth=40)
     assert outcome.proved
 
 
@@ -76,7 +88,10 @@ def test_all_slots_can_be_run():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("self.fire.eq(0), slot.eq(0), row.eq(0)", "slot.eq(0), row.eq(0)"),
+        ("self.fire.eq(0), left.eq(0)", "left.eq(0)"),
+        ("self.fire.eq(0), left.eq(0)", "self.fire.eq(0)"),
+        ("begins.eq(self.run & (left == 0))", "begins.eq(self.run)"),
+        ("with m.If(ends)", "with m.If(begins)"),
         ("reversed_bits(slot) ^", "slot ^"),
         ("row.eq(row + step)", "row.eq(row + 1)"),
         ("highest.eq((1 << log2) - 1)", "highest.eq(1 << log2)"),

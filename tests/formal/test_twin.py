@@ -30,11 +30,12 @@ def slots_pass_once_and_in_their_order(m, dut, inside):
     A slot that pulses no cell, or that is a driver's mistake, does not pass; no other is lost.
     """
     late = Signal(range(READY_LATENCY + 1))
+    comes = dut.slot_valid & dut.slot_last
     with m.If(dut.ready):
         m.d.sync += late.eq(0)
-    with m.Elif(dut.slot_valid):
+    with m.Elif(comes):
         m.d.sync += late.eq(late + 1)
-    m.d.comb += Assume(dut.ready | ~dut.slot_valid | (late < READY_LATENCY))
+    m.d.comb += Assume(dut.ready | ~comes | (late < READY_LATENCY))
 
     # What enters the queue two cycles after the pins.
     rows, columns = (
@@ -45,7 +46,7 @@ def slots_pass_once_and_in_their_order(m, dut, inside):
     outside = (dut.tile_row >= SPEC.grid_rows) | (dut.tile_column >= SPEC.grid_columns)
     arrived, passes, line_fault, tile_fault = Signal(), Signal(), Signal(), Signal()
     m.d.sync += [
-        arrived.eq(dut.slot_valid),
+        arrived.eq(comes),
         passes.eq(arrived & past(m, rows.any() & columns.any() & ~both.any() & ~outside)),
         line_fault.eq(line_fault | (arrived & past(m, both.any()))),
         tile_fault.eq(tile_fault | (arrived & past(m, outside))),
@@ -113,6 +114,7 @@ def test_the_queue_can_be_filled_and_emptied():
     [
         ("ROOM = READY_LATENCY + 4", "ROOM = READY_LATENCY + 3"),
         ("& ~both & ~outside", "& ~outside"),
+        ("self.slot_valid & self.slot_last", "self.slot_valid"),
         ("queue.r_en.eq(self.slot.ready)", "queue.r_en.eq(1)"),
         ("slot.row_negative.eq(self.rows_negative)", "slot.row_negative.eq(self.rows_positive)"),
     ],

@@ -29,15 +29,17 @@ LAST_WAITS = {
 
 def an_update_comes_to_its_end(m, dut, inside):
     """From every reachable state: what is left of an update falls in every clock cycle until it is
-    idle, but for those in which the array is not ready, when it rests. What is left is, by weight:
-    ranks; what the rank has yet to do; its tiles; whether the tile is loaded; cycles of the state.
+    idle, but for those in which the array is not ready for a slot, when it rests. What is left is,
+    by weight: ranks; what the rank has yet to do; its tiles; whether the tile is loaded; cycles of
+    the state, which in DRIVE are phases, slots, and cycles of the slot.
 
     Assumed: settings within the maxima that rest while busy, kappa with the rank it belongs to.
     """
     duties, loader = inside.submodule("column_duties"), inside.submodule("loader")
     slots = inside.submodule("sequencer")
     state, wait = inside.state, inside.wait
-    settings = Cat(dut.m, dut.n, dut.k, dut.slots_min, dut.slots_max, dut.scrambled)
+    settings = Cat(dut.m, dut.n, dut.k, dut.slots_min, dut.slots_max, dut.scrambled,
+                   dut.length_less_1, dut.dead)  # fmt: skip
     planned = ((state == State.FETCH_KAPPA) & (wait == KAPPA_LATENCY)) | (state >= State.PLAN)
     m.d.comb += [
         Assume((dut.m >= 1) & (dut.m <= 4) & (dut.n >= 1) & (dut.n <= 4)),
@@ -88,12 +90,16 @@ def an_update_comes_to_its_end(m, dut, inside):
         Assert(~asked | (loader.last_row == (loader.row_base + 1 >= rows_n))),
         Assert(~asked | (loader.last_column == (loader.column_base + 1 >= rows_m))),
         Assert((state == State.LOAD) | (loader.request == 0)),
-        Assert(driving | ((slots.slot == 0) & (slots.phase == 0))),
+        Assert(driving | ((slots.slot == 0) & (slots.phase == 0) & (slots.left == 0))),
+        Assert(slots.left <= slots.further),
+        Assert(~settled | (slots.further == dut.length_less_1 + dut.dead)),
         Assert(~driving | (slots.slot <= slots.highest)),
         Assert(~driving | (slots.highest <= 1)),
     ]
 
-    rank, cycles = Signal(2), Signal(6)
+    rank, cycles = Signal(2), Signal(len(slots.further) + 4)
+    of_slot = Signal(len(slots.further) + 1)
+    m.d.comb += of_slot.eq(Mux(slots.left == 0, slots.further + 1, slots.left))
     doing, loading = Signal(3), Signal()
     row, column = Signal(2), Signal(2)
     m.d.comb += rank.eq(dut.k - 1 - dut.rank)
@@ -113,16 +119,17 @@ def an_update_comes_to_its_end(m, dut, inside):
                 cycles.eq(
                     Mux(
                         driving,
-                        Cat((slots.highest - slots.slot)[0], 3 - slots.phase),
+                        Cat(of_slot, (slots.highest - slots.slot)[0], 3 - slots.phase),
                         load_cycles(PARAMETERS) - 1 - loader.request,
                     )
                 ),
             ]
     left = Cat(cycles, loading, column, row, doing, rank)
+    rests = past(m, driving & ~dut.ready & (slots.left == 0))
     m.d.comb += [
         Assert(begun == OVERHEAD - 1),
-        Assert(~settled | ~dut.busy | past(m, driving & ~dut.ready) | (left < past(m, left))),
-        Assert(~settled | ~past(m, driving & ~dut.ready) | (left == past(m, left))),
+        Assert(~settled | ~dut.busy | rests | (left < past(m, left))),
+        Assert(~settled | ~rests | (left == past(m, left))),
         Assert(~settled | dut.busy | past(m, left == 0), "not before its end"),
         Assert(~settled | (dut.busy != dut.done)),
     ]
@@ -142,7 +149,7 @@ def test_an_update_comes_to_its_end():
         ("self.rank.eq(self.rank + 1)", "self.rank.eq(self.rank)"),
         ("Mux(loader.last, State.DRAIN, State.LOAD)", "State.LOAD"),
         ("with m.If(columns.done)", "with m.If(0)"),
-        ("loader.next.eq(sequencer.run & sequencer.last)", "loader.next.eq(0)"),
+        ("loader.next.eq(sequencer.last)", "loader.next.eq(0)"),
     ],
 )
 def test_an_update_that_never_ends_is_not_proved(old, new):

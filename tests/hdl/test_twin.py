@@ -325,6 +325,25 @@ def test_drivers_mistakes_are_seen_and_change_nothing():
     mistake("tile_fault", lambda ctx, dut: ctx.set(dut.tile_row, 3))
 
 
+def test_a_slot_that_holds_for_many_cycles_pulses_once_and_one_cut_off_not_at_all():
+    bench = TwinBench(SPEC)
+
+    async def drive(ctx):
+        for last in (1, 0, 1):
+            ctx.set(bench.dut.slot_last, 0)
+            bench.set_lines(ctx, np.ones(4), np.ones(6))
+            await ctx.tick().repeat(5)
+            ctx.set(bench.dut.slot_last, last)
+            await ctx.tick()
+            ctx.set(bench.dut.slot_valid, 0)
+            if last:
+                bench.golden.apply(0, 0, np.ones(4), np.ones(6))
+            await bench.settle(ctx)
+        await bench.check(ctx)
+
+    simulate(bench.dut, drive)
+
+
 def test_a_slot_too_many_is_lost_and_told():
     bench = TwinBench(SPEC)
 

@@ -56,11 +56,14 @@ class Bench:
         unused = [scalar.encode(0.75)] * (self.parameters.columns - len(kappas))
         self._kappas = [scalar.encode(float(kappa)) for kappa in kappas] + unused
 
-    def configure(self, ctx, m, n, k, slots_min, slots_max, scrambled, seed, origin=(0, 0)):
-        values = {**locals(), "origin_row": origin[0], "origin_column": origin[1]}
-        for name in ("m", "n", "k", "slots_min", "slots_max", "scrambled", "seed",
-                     "origin_row", "origin_column"):  # fmt: skip
-            ctx.set(getattr(self.dut, name), int(values[name]))
+    def configure(self, ctx, m, n, k, *, origin=(0, 0), length=1, dead=0, **encoding):
+        """`encoding` is that of the golden pulses."""
+        self.length, self.dead = length, dead
+        for name, value in {
+            "m": m, "n": n, "k": k, **encoding, "origin_row": origin[0],
+            "origin_column": origin[1], "length_less_1": length - 1, "dead": dead,
+        }.items():  # fmt: skip
+            ctx.set(getattr(self.dut, name), int(value))
 
     async def tick(self, ctx):
         """A clock cycle: answer the fetches, and look at the pins."""
@@ -103,15 +106,27 @@ class Bench:
         assert pins[0] & pins[1] == 0
         assert pins[2] & pins[3] == 0
         assert not (pins[0] and pins[1])
+        place = tuple(ctx.get(port) for port in (dut.rank, dut.tile_row, dut.tile_column))
+        slot, last = (*place, *pins), ctx.get(dut.slot_last)
         if ctx.get(dut.slot_valid):
-            place = tuple(ctx.get(port) for port in (dut.rank, dut.tile_row, dut.tile_column))
-            self.slots.append((*place, *pins))
+            if self._held == 0:
+                assert self._idle >= self.dead
+            else:
+                assert slot == self._slot, "lines and places hold for the slot's length"
+            self._slot, self._held, self._idle = slot, self._held + 1, 0
+            assert last == (self._held == self.length)
         else:
             assert pins == [0, 0, 0, 0]
+            assert not last
+            self._held, self._idle = 0, self._idle + 1
+        if last:
+            self.slots.append(slot)
+            self._held = 0
         self.done = bool(ctx.get(dut.done))
 
     async def start(self, ctx):
         self.slots, self.cycles, self.done = [], 0, False
+        self._held, self._idle, self._slot = 0, self.dead, None
         ctx.set(self.dut.start, 1)
         await self.tick(ctx)
         ctx.set(self.dut.start, 0)
@@ -134,7 +149,8 @@ def packed(levels):
 def expected_slots(parameters, x, delta, kappas, **settings):
     """The pins of every slot, from the golden model."""
     slots = []
-    for train in UpdatePulses(parameters, x, delta, kappas, **settings).trains():
+    golden = {name: value for name, value in settings.items() if name not in ("length", "dead")}
+    for train in UpdatePulses(parameters, x, delta, kappas, **golden).trains():
         place = (train.rank, train.tile_row, train.tile_column)
         for row, column in zip(train.rows, train.columns, strict=True):
             pins = (packed(row > 0), packed(row < 0), packed(column > 0), packed(column < 0))
@@ -167,14 +183,15 @@ def check_update(bench, ctx, x, delta, kappas, settings):
     expected = expected_slots(parameters, x, delta, kappas, **settings)
     assert len(bench.slots) == len(expected)
     assert bench.slots == expected
-    encoding = {name: value for name, value in settings.items() if name != "origin"}
+    encoding = {name: settings[name] for name in settings_of(True, 0)}
     report = Crossbar(parameters, len(delta), len(x), 1.0, 101).update(x, delta, kappas, **encoding)
     assert ctx.get(dut.clips) == report.clips
     assert ctx.get(dut.pulses) == report.pulses
     assert ctx.get(dut.slots) == report.slots[-1]
     assert bench.cycles == update_cycles(
-        parameters, len(delta), len(x), report.slots, settings["scrambled"]
-    )
+        parameters, len(delta), len(x), report.slots, settings["scrambled"],
+        bench.length + bench.dead,
+    )  # fmt: skip
     return report
 
 
@@ -326,6 +343,19 @@ def test_a_layer_lies_anywhere_in_the_grid_of_tiles():
     simulate(bench.dut, drive)
 
 
+@pytest.mark.parametrize("scrambled", [True, False])
+@pytest.mark.parametrize(("length", "dead"), [(1, 1), (2, 0), (3, 2), (1, 9), (12, 5)])
+def test_lines_hold_for_a_slots_length_and_are_idle_for_its_dead_time(scrambled, length, dead):
+    bench = Bench(SMALL)
+    x, delta, kappas = random_factors(np.random.default_rng([length, dead]), SMALL, 9, 7, 2)
+
+    async def drive(ctx):
+        settings = {**settings_of(scrambled, 4, 1, 3), "length": length, "dead": dead}
+        await update(bench, ctx, x, delta, kappas, settings)
+
+    simulate(bench.dut, drive)
+
+
 def test_ranks_of_zero_kappa_and_columns_of_zeros_take_no_pulses():
     bench = Bench(SMALL)
     x, delta, kappas = random_factors(np.random.default_rng(6), SMALL, 8, 9, 3)
@@ -343,37 +373,41 @@ def test_ranks_of_zero_kappa_and_columns_of_zeros_take_no_pulses():
     simulate(bench.dut, drive)
 
 
+@pytest.mark.parametrize("length", [1, 2, 7])
 @pytest.mark.parametrize("scrambled", [True, False])
-def test_an_array_that_is_not_ready_holds_up_slots_but_changes_none(scrambled):
+def test_an_array_that_is_not_ready_holds_up_slots_but_changes_none(scrambled, length):
     random = np.random.default_rng(10)
     bench = Bench(SMALL)
     x, delta, kappas = random_factors(random, SMALL, 9, 8, 2)
-    settings = settings_of(scrambled, 5, 2)
+    settings = {**settings_of(scrambled, 5, 2), "length": length, "dead": 2 * (length > 1)}
 
     async def drive(ctx):
         bench.load(x, delta, kappas)
         bench.configure(ctx, 9, 8, 2, **settings)
         await bench.start(ctx)
-        late = 0
+        held_up, late = 0, 0
         while not bench.done:
-            ready = int(random.integers(30)) != 0 if ctx.get(bench.dut.ready) else late > 12
+            ready = int(random.integers(30)) != 0 if ctx.get(bench.dut.ready) else held_up > 40
             ctx.set(bench.dut.ready, ready)
-            late = 0 if ready else late + 1
+            held_up = 0 if ready else held_up + 1
             await bench.tick(ctx)
-            assert late <= READY_LATENCY or not ctx.get(bench.dut.slot_valid)
+            late = 0 if ready else late + ctx.get(bench.dut.slot_last)
+            assert late <= READY_LATENCY
         assert bench.slots == expected_slots(SMALL, x, delta, kappas, **settings)
 
     simulate(bench.dut, drive)
 
 
 @pytest.mark.parametrize("scrambled", [True, False])
-def test_abort_idles_all_lines_on_the_next_cycle_and_the_next_update_is_exact(scrambled):
+@pytest.mark.parametrize("length", [1, 3])
+def test_abort_idles_all_lines_on_the_next_cycle_and_the_next_update_is_exact(scrambled, length):
     random = np.random.default_rng(7)
     bench = Bench(SMALL)
     x, delta, kappas = random_factors(random, SMALL, 11, 9, 2)
-    settings = settings_of(scrambled, 77, 2, 4)
-    report = Crossbar(SMALL, 11, 9, 1.0, 9).update(x, delta, kappas, **settings)
-    cycles = update_cycles(SMALL, 11, 9, report.slots, scrambled)
+    encoding = settings_of(scrambled, 77, 2, 4)
+    settings = {**encoding, "length": length}
+    report = Crossbar(SMALL, 11, 9, 1.0, 9).update(x, delta, kappas, **encoding)
+    cycles = update_cycles(SMALL, 11, 9, report.slots, scrambled, length)
     interrupted_slots = 0
 
     async def drive(ctx):

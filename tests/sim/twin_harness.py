@@ -22,6 +22,7 @@ LINES = (
     "columns_positive",
     "columns_negative",
     "slot_valid",
+    "slot_last",
     "tile_row",
     "tile_column",
 )
