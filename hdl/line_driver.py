@@ -120,7 +120,8 @@ class LineDriver(wiring.Component):
         slots, reads, negative_levels = (
             Signal(LATENCY - 1, name=name) for name in ("slots", "reads", "negative_levels")
         )
-        positive_phases, negative_phases = Signal(LATENCY - 1), Signal(LATENCY - 1)
+        positive_phases = Signal(LATENCY - 1)
+        negative_phases = Signal(LATENCY - 1)
         m.d.sync += [
             threshold.eq(Mux(self.scrambled, self.threshold, 0)),
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),

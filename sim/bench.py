@@ -22,8 +22,9 @@ from golden_model.parameters import Parameters
 from golden_model.pulses import PHASES, UpdatePulses
 from hdl.sequencer import Phase
 from hdl.update import update_cycles
-from sim.driver import AcceleratorDriver, unpack_state
+from sim.driver import AcceleratorDriver
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
+from sim.packets import unpack_state
 from sim.runner import load_job, save_answer
 
 PERIOD_NS = 10
@@ -176,6 +177,7 @@ class Bench:
         self.dut = dut
         self.parameters = job.parameters
         self.driver = AcceleratorDriver(dut, job.parameters)
+        dut.array_ready.value = 1
         self.monitor = PinMonitor(dut)
         self.held: FixedState | None = None
         if job.stall:

@@ -84,6 +84,15 @@ class Job:
     """Runs of reads, each of them before the batch of its place."""
 
 
+@dataclass(frozen=True)
+class Serve:
+    """Requests of a host in another process are to be served, see `sim.served`."""
+
+    parameters: Parameters
+    address: str
+    """The host's socket."""
+
+
 @dataclass(kw_only=True)
 class Comparison:
     """What was compared with the golden model."""
