@@ -57,7 +57,8 @@ class CodeReceiver(wiring.Component):
         """The pins in registers, a count of lines to come, and whether their codes count."""
         m = Module()
         adcs = self._parameters.adcs
-        taken, discarded = Signal(), Signal()
+        taken = Signal()
+        discarded = Signal()
         saturated = Signal(adcs)
         left = Signal.like(self.sensed)
         m.d.sync += [

@@ -89,7 +89,8 @@ class PartialSums(wiring.Component):
         )
         read, write = memory.read_port(), memory.write_port()
         maximum = Signal(SUM_BITS - 1)
-        most, least = Signal(signed(SUM_BITS)), Signal(signed(SUM_BITS))
+        most = Signal(signed(SUM_BITS))
+        least = Signal(signed(SUM_BITS))
         m.d.sync += maximum.eq((Const(1, SUM_BITS) << (self.sum_bits - 1)[:5]) - 1)
         m.d.comb += [most.eq(maximum), least.eq(~most)]
 

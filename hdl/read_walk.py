@@ -97,7 +97,8 @@ class ReadWalk(wiring.Component):
         )
         line = Signal(range(p.max_dimension + max(p.tile_rows, p.tile_columns)))  # first sensed
         left = Signal.like(line)
-        last_driven, last_sensed = Signal(), Signal()
+        last_driven = Signal()
+        last_sensed = Signal()
         m.d.sync += [
             left.eq(self.sensed_lines - line),
             last_driven.eq(self.driven_row + self.tile_driven_rows >= self.driven_rows),

@@ -303,7 +303,8 @@ class Reader(wiring.Component):
                 m.d.comb += stored.magnitude.eq(Mux(size > full, full, size))
 
         # Lines beyond the vector are not driven, nor any to clear the integrators.
-        filling, driven = Signal(), Signal()
+        filling = Signal()
+        driven = Signal()
         m.d.sync += [
             filling.eq((state == State.FILL) & ~self.abort),
             driven.eq((address < walk.driven_rows) & ~clearing),

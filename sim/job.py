@@ -28,6 +28,8 @@ class Update:
     """Log2 of the most slots."""
     scrambled: bool = True
     seed: int = 1
+    levels: str = "none"
+    """Half-select scheme."""
     slot_length: int = 1
     """Clock cycles of a slot on the lines."""
     dead: int = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from golden_model import scalar
 from golden_model.fixed import FixedState
 from golden_model.formats import Words
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from golden_model.reads import Reads
 from hdl.registers import RegisterMap
@@ -121,5 +122,7 @@ def batch_settings(
         yield "SEED", update.seed, 0
         slots = {"min_log2": update.slots_min, "max_log2": update.slots_max}
         yield "SLOTS", registers["SLOTS"].encode(**slots), 0
+        scheme = SCHEMES.index(update.levels)
+        yield "LEVELS", registers["LEVELS"].encode(scheme=scheme), 0
         timing = {"length_less_1": update.slot_length - 1, "dead": update.dead}
         yield "SLOT_TIMING", registers["SLOT_TIMING"].encode(**timing), 0

@@ -46,13 +46,14 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     builds cannot be written.
     """
     variables = environment(simulator)
+    signals = list(ports)
 
     def commands(source: Path) -> list[list[str]]:
         if simulator == "verilator":
-            return _verilator_commands(source, ports, variables["PATH"])
+            return _verilator_commands(source, signals, variables["PATH"])
         return _icarus_commands(source)
 
-    recipe = Path(__file__).read_bytes()
+    recipe = Path(__file__).read_bytes() + " ".join(signals).encode()
     final = build_once(verilog, commands, simulator, recipe, variables, folder)
     return Build(simulator, final)
 

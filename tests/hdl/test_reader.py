@@ -1,9 +1,12 @@
 """The reader's packets, counts, cycles and drives equal the golden model's."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, seed, settings
+from hypothesis import strategies as st
 
 from golden_model.parameters import Parameters
 from golden_model.reads import Reads
@@ -79,55 +82,81 @@ def test_a_default_read_of_a_tile_takes_the_cycles_that_it_says():
     simulate(bench.dut, drive)
 
 
-@pytest.mark.parametrize("case", range(8))
-def test_random_parameters_settings_and_waits(case):
-    random = np.random.default_rng([case, 3])
-    lanes = 2 << int(random.integers(0, 3))
-    width = int(random.integers(8, 19))
+@st.composite
+def configurations(draw):
+    """Parameters, a seed, and what the array and the streams make wait."""
+    lanes = draw(st.sampled_from((2, 4, 8)))
     parameters = Parameters(
-        width=width,
+        width=draw(st.integers(8, 18)),
         lanes=lanes,
         columns=1,
         max_rank=1,
-        max_m=int(random.integers(1, 25)),
-        max_n=int(random.integers(1, 25)),
+        max_m=draw(st.integers(1, 24)),
+        max_n=draw(st.integers(1, 24)),
         max_block=1,
         buffer_rows=64,
-        tile_rows=lanes * int(random.integers(1, 5)),
-        tile_columns=lanes * int(random.integers(1, 5)),
+        tile_rows=lanes * draw(st.integers(1, 4)),
+        tile_columns=lanes * draw(st.integers(1, 4)),
         grid_rows=15,
         grid_columns=15,
         max_slots=2,
-        adcs=1 << int(random.integers(0, lanes.bit_length())),
-        adc_bits=int(random.integers(4, 25)),
+        adcs=1 << draw(st.integers(0, lanes.bit_length() - 1)),
+        adc_bits=draw(st.integers(4, 24)),
     )
-    bench = ReadBench(parameters, random, answer=int(random.integers(1, 9)), gap=0.3, busy=0.3)
+    waits = {
+        "answer": draw(st.integers(1, 8)),
+        "gap": draw(st.sampled_from((0.0, 0.3))),
+        "busy": draw(st.sampled_from((0.0, 0.3))),
+    }
+    return parameters, draw(st.integers(0, 2**32 - 1)), waits
+
+
+def random_settings(random, parameters, encoding):
+    """Converters and a register of sums that at most three bits more than a tile gives fit."""
+    serial = encoding == "bit-serial"
+    dac_bits = int(random.integers(2, min(parameters.width, 16) + 1 if serial else 7))
+    shifts = dac_bits - 1 if serial and dac_bits > 2 else 0
+    adc_bits = int(random.integers(2, min(parameters.adc_bits, 32 - shifts) + 1))
+    least = adc_bits + shifts
+    sum_bits = int(random.integers(least, min(least + 3, 32) + 1))
+    bound = float(random.choice([0.1, 1.0, 4.0]))
+    return Reads("analog", encoding, dac_bits, adc_bits, sum_bits, output_bound=bound)
+
+
+def check_random_reads(parameters, seed, waits):
+    """Both ways and encodings of layers within the maxima, somewhere in the grid."""
+    random = np.random.default_rng(seed)
+    bench = ReadBench(parameters, random, **waits)
 
     async def drive(ctx):
-        for encoding in ENCODINGS:
-            for transposed in (False, True):
-                m = int(random.integers(1, parameters.max_m + 1))
-                n = int(random.integers(1, parameters.max_n + 1))
-                serial = encoding == "bit-serial"
-                dac_bits = int(random.integers(2, min(width, 16) + 1 if serial else 7))
-                adc_bits = int(random.integers(2, parameters.adc_bits + 1))
-                least = adc_bits + (dac_bits - 1 if serial and dac_bits > 2 else 0)
-                if least > 32:
-                    adc_bits, least = 16, 16 + dac_bits - 1
-                reads = Reads(
-                    "analog",
-                    encoding,
-                    dac_bits,
-                    adc_bits,
-                    sum_bits=int(random.integers(least, min(least + 3, 33))),
-                    output_bound=float(random.choice([0.1, 1.0, 4.0])),
-                )
-                cells, vectors = random_read(random, m, n, transposed, 2)
-                origin = tuple(random.integers(0, 3, 2).tolist())
-                bench.configure(ctx, reads, m, n, transposed, 2, cells, 15, origin)
-                await bench.read(ctx, vectors)
+        for encoding, transposed in itertools.product(ENCODINGS, (False, True)):
+            m = int(random.integers(1, parameters.max_m + 1))
+            n = int(random.integers(1, parameters.max_n + 1))
+            reads = random_settings(random, parameters, encoding)
+            cells, vectors = random_read(random, m, n, transposed, 2)
+            origin = tuple(random.integers(0, 3, 2).tolist())
+            bench.configure(ctx, reads, m, n, transposed, 2, cells, 15, origin)
+            await bench.read(ctx, vectors)
 
     simulate(bench.dut, drive)
+
+
+@settings(max_examples=8, derandomize=True, phases=(Phase.generate,))
+@given(configurations())
+def test_reads_of_any_configuration_equal_the_golden_model(configuration):
+    check_random_reads(*configuration)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("share", range(8))
+def test_reads_of_many_configurations_equal_the_golden_model(share):
+    @seed(share)
+    @settings(max_examples=25, database=None, phases=(Phase.generate,))
+    @given(configurations())
+    def reads_equal_golden_model(configuration):
+        check_random_reads(*configuration)
+
+    reads_equal_golden_model()
 
 
 def test_codes_of_16_bits_and_sums_of_32_fill_their_registers():
