@@ -1,6 +1,7 @@
 """Training on the simulated hardware, in both harnesses, equals the golden model to the bit."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from sim import rtl_training
 from sim.machine import Placement
 from sim.native import NativeHarness
 from sim.rtl_training import Simulation
+from sim.runner import TOP
 from sim.tools import SimulatorError
 
 pytestmark = pytest.mark.xdist_group("simulation")  # one worker builds, once
@@ -229,3 +231,31 @@ def test_the_command_tells_what_was_simulated(settings, command_line, tmp_path):
         "simulated_cycles", "run_cycles", "update_cycles", "read_cycles", "seconds",
         "cycles_per_second",
     }  # fmt: skip
+
+
+@pytest.mark.nightly
+def test_the_view_shows_signals_that_the_waveforms_have(settings, digits, tmp_path):
+    waves = tmp_path / "run.vcd"
+    simulation = Simulation(waves=waves)
+    with rtl_training.machine(settings, digits.shape, digits.classes, simulation):
+        pass
+    view = waves.with_suffix(".gtkw").read_text()
+    recorded = vcd_signals(waves.read_text())
+    wanted = {line.split()[-1] for line in view.splitlines() if re.search(rf"(^| ){TOP}\.", line)}
+    assert len(wanted) > 10
+    assert wanted <= recorded
+    assert "UPDATE" in waves.with_suffix(".phases").read_text()
+
+
+def vcd_signals(text):
+    """Full names, with their ranges, of the signals that the VCD file `text` declares."""
+    scopes, names = [], set()
+    for line in text.splitlines():
+        match line.split():
+            case ["$scope", _, scope, "$end"]:
+                scopes.append(scope)
+            case ["$upscope", "$end"]:
+                scopes.pop()
+            case ["$var", _, _, _, name, *range_, "$end"]:
+                names.add(".".join([*scopes, name]) + "".join(range_))
+    return names
