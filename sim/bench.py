@@ -27,7 +27,7 @@ from sim.driver import AcceleratorDriver
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
 from sim.packets import unpack_state
 from sim.runner import load_job, save_answer
-from sim.trace import ScalarMonitor, Trace, scalar_lines, slot_lines
+from sim.trace import Trace, Write, scalar_lines, slot_lines
 
 PERIOD_NS = 10
 PATIENCE = 50_000_000
@@ -76,6 +76,37 @@ class PinMonitor:
                 self.levels.append(seen[7:])
                 self.timing.append((held, now - held - ended))
                 held, ended, before = 0, now, ()
+
+
+@dataclass
+class ScalarMonitor:
+    """Records what the scalar unit writes, at the accelerator's trace ports."""
+
+    dut: Any
+    columns: int
+    """Ranks of a group."""
+    writes: list[Write] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Look whenever something is written, which takes more cycles than one."""
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.trace_valid)
+            await FallingEdge(dut.clk)
+            if not int(dut.trace_valid.value):
+                continue
+            self.writes.append(
+                Write(
+                    int(dut.trace_program.value),
+                    int(dut.trace_side.value),
+                    self.columns * int(dut.trace_group.value) + int(dut.trace_column.value),
+                    int(dut.trace_register.value),
+                    bool(int(dut.trace_last.value)),
+                    bool(int(dut.trace_stored.value)),
+                    int(dut.trace_value.value),
+                    int(get_sim_time("ns")) // PERIOD_NS,
+                )
+            )
 
 
 def line_levels(vectors: Sequence[int], lines: int) -> np.ndarray:
@@ -183,7 +214,7 @@ class Bench:
         self.monitor = PinMonitor(dut)
         self.scalars: ScalarMonitor | None = None
         if job.trace:
-            self.scalars = ScalarMonitor(dut, job.parameters.columns, PERIOD_NS)
+            self.scalars = ScalarMonitor(dut, job.parameters.columns)
         self.trace = Trace()
         """All batches so far, if the job asks for it."""
         self.held: FixedState | None = None

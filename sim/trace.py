@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from golden_model import scalar
 from golden_model.batch_trace import scalar_line, slots_line
@@ -110,38 +109,3 @@ def slot_lines(name: str, slots: Iterable[tuple[int, ...]]) -> Iterator[str]:
         vectors = [slot[3:] for slot in seen]
         pulses = sum(vector.bit_count() for slot in vectors for vector in slot)
         yield slots_line(name, rank, (row, column), len(vectors), pulses)
-
-
-@dataclass
-class ScalarMonitor:
-    """Records what the scalar unit writes, at the accelerator's trace ports."""
-
-    dut: Any
-    columns: int
-    """Ranks of a group."""
-    period_ns: int
-    writes: list[Write] = field(default_factory=list)
-
-    async def run(self) -> None:
-        """Look whenever something is written, which takes more cycles than one."""
-        from cocotb.triggers import FallingEdge, RisingEdge  # only there is inside a simulator
-        from cocotb.utils import get_sim_time
-
-        dut = self.dut
-        while True:
-            await RisingEdge(dut.trace_valid)
-            await FallingEdge(dut.clk)
-            if not int(dut.trace_valid.value):
-                continue
-            self.writes.append(
-                Write(
-                    int(dut.trace_program.value),
-                    int(dut.trace_side.value),
-                    self.columns * int(dut.trace_group.value) + int(dut.trace_column.value),
-                    int(dut.trace_register.value),
-                    bool(int(dut.trace_last.value)),
-                    bool(int(dut.trace_stored.value)),
-                    int(dut.trace_value.value),
-                    int(get_sim_time("ns")) // self.period_ns,
-                )
-            )
