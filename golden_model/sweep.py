@@ -141,7 +141,13 @@ class Sweep:
 
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
-            return with_values(self.base, values)
+            run = with_values(self.base, values)
+            if run.arithmetic == "rtl":
+                raise TrainingError(
+                    "arithmetic = rtl is trained by `eigenbar train` alone: compare fixed, which "
+                    "gives the same results"
+                )
+            return run
         except (DeviceError, ReadError, TrainingError, ParameterError) as error:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""

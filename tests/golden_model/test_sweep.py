@@ -236,6 +236,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         ({"rank": [0]}, "rank = 0 must be"),
         ({"array": ["pulsed"], "arithmetic": ["fixed", "float"]}, "array = pulsed goes with"),
         ({"ranks": [1]}, "unknown setting 'ranks'"),
+        ({"array": ["pulsed"], "arithmetic": ["rtl"]}, "rtl is trained by `eigenbar train` alone"),
     ],
 )
 def test_a_combination_that_is_not_allowed_is_named(axes, message):

@@ -13,7 +13,8 @@ from tests.hdl.core_bench import as_scalar, read
 from tests.hdl.simulate import simulate
 
 PARAMETERS = Parameters(width=16, lanes=4, columns=3, max_rank=6, max_m=64, max_n=64, max_block=16,
-                        buffer_rows=64, tile_rows=4, tile_columns=4, max_slots=16)  # fmt: skip
+                        buffer_rows=64, tile_rows=4, tile_columns=4,
+                        grid_columns=16, max_slots=16)  # fmt: skip
 RANKS = 5
 EXTREMES = [0.0, 1.0, scalar.LARGEST, scalar.SMALLEST, 2.0**-300]
 
