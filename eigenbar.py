@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,9 +66,11 @@ from hdl import verilog
 from hdl.verilog import GenerationError
 from sim import cosim as simulation
 from sim import read_cosim as read_simulation
+from sim import rtl_training
 from sim.cosim import CosimError
 from sim.demo import Demo, run_demo
 from sim.report import HEADER, table_rows
+from sim.rtl_training import HARNESSES, Simulation
 from sim.runner import BUILDS
 from sim.tools import SIMULATORS, SimulatorError
 
@@ -425,18 +428,22 @@ def train(
         ),
     ] = None,
     arithmetic: Annotated[
-        str, typer.Option(help=f"{_choices(ARITHMETICS)} fixed: the accelerator's, to the bit.")
+        str,
+        typer.Option(
+            help=f"{_choices(ARITHMETICS)} fixed: the accelerator's, to the bit; rtl: the same, "
+            "computed by the simulated hardware with a digital twin as its array."
+        ),
     ] = "fixed",
     width: Annotated[
         int | None, typer.Option(help="Bits of a word, in place of the parameters' own.")
     ] = None,
     array: Annotated[
-        str,
+        str | None,
         typer.Option(
             help=f"{_choices(ARRAYS)} ideal: weights in float, updated exactly; pulsed: weights "
-            "in crossbar tiles, updated by the drivers' pulses."
+            "in crossbar tiles, updated by the drivers' pulses. ideal unless given; pulsed in rtl."
         ),
-    ] = "ideal",
+    ] = None,
     update: UpdateOption = RANK_SEQUENTIAL,
     reads: Annotated[
         str,
@@ -514,6 +521,24 @@ def train(
         int | None, typer.Option(help="Train with the first so many images only.")
     ] = None,
     data_folder: DataFolderOption = None,
+    harness: Annotated[
+        str | None,
+        typer.Option(
+            help=f"What simulates (rtl), native unless given. {_choices(HARNESSES)} native: "
+            "Verilator in C++, for long runs; cocotb: any simulator."
+        ),
+    ] = None,
+    simulator: Annotated[
+        str | None,
+        typer.Option(help=f"Of cocotb (rtl), verilator unless given. {_choices(SIMULATORS)}"),
+    ] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.fst", help="Record all signals, FST or VCD, with a GTKWave view (rtl)."
+        ),
+    ] = None,
+    builds: BuildsOption = None,
     energy: EnergyOption = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that takes the state after every epoch.")
@@ -531,6 +556,7 @@ def train(
         raise TrainingError(f"--threads {threads} must be at least 1")
     parallel.set_threads(threads)
     parameters = chosen_parameters(preset, config, settings)
+    array = array or ("pulsed" if arithmetic == "rtl" else "ideal")
     if device is not None and array != "pulsed":
         raise DeviceError(f"--device {device} goes with --array pulsed: give both")
     given = {
@@ -564,10 +590,11 @@ def train(
         train_limit=train_limit,
     )
     table = _energy_table(energy)
+    train_it = _trainer(run, harness, simulator, waves, builds)
     data = datasets.load(dataset, data_folder)
     try:
         with TrainingProgress() as progress:
-            result = training.train(
+            result = train_it(
                 run,
                 data,
                 checkpoint=checkpoint,
@@ -598,6 +625,12 @@ def train(
             f"test accuracy {100 * line['test_accuracy']:.2f} %, "
             f"{line['images_per_second']:.0f} images/s, {line['saturations']} saturations"
         )
+    if "machine" in result:
+        machine = result["machine"]
+        typer.echo(
+            f"machine: {machine['simulated_cycles']} clock cycles simulated, "
+            f"{machine['cycles_per_second']:.0f} cycles/s"
+        )
     if reads == "analog":
         counted = result["reads"]
         typer.echo(
@@ -615,6 +648,23 @@ def train(
                 for name in sorted(parts, key=parts.__getitem__, reverse=True)[:3]
             )
         )
+
+
+def _trainer(
+    run: TrainingSettings,
+    harness: str | None,
+    simulator: str | None,
+    waves: Path | None,
+    builds: Path | None,
+) -> Callable[..., dict[str, Any]]:
+    """What trains as `run` says: the golden model, or the hardware in simulation."""
+    if run.arithmetic == "rtl":
+        options = Simulation(harness or HARNESSES[0], simulator or SIMULATORS[0], waves, builds)
+        return partial(rtl_training.train, simulation=options)
+    for option, value in (("harness", harness), ("simulator", simulator), ("waves", waves)):
+        if value is not None:
+            raise SimulatorError(f"--{option} {value} goes with --arithmetic rtl: give both")
+    return training.train
 
 
 @app.command("estimate")

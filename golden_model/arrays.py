@@ -270,10 +270,10 @@ class PulsedArray:
         golden model cannot hold exactly.
         """
         m, n = layer.weights.shape
-        self._parameters = parameters
         self._layer = layer
         self._scrambled = device.scrambled
-        self._min_slots = device.min_slots
+        self._slots_min = device.min_slots.bit_length() - 1
+        self._slots_max = parameters.max_slots.bit_length() - 1
         self._update = update
         weight_range = device.weight_range * math.sqrt(2.0 / (n - 1))
         exact = device.law == IDEAL and device.cell == "single"
@@ -281,9 +281,11 @@ class PulsedArray:
         self._crossbar = Crossbar(parameters, m, n, weight_range, device.states, cells)
         self._crossbar.program(layer.weights, seed)
         if reads is not None and reads.mode == "analog":
-            largest = self._crossbar.largest_cell
-            layer.reads = LayerReads(reads, parameters, largest, read_seed)
+            layer.reads = self._layer_reads(reads, parameters, read_seed)
         self._read()
+
+    def _layer_reads(self, reads: Reads, parameters: Parameters, seed: Sequence[int]) -> LayerReads:
+        return LayerReads(reads, parameters, self._crossbar.largest_cell, seed)
 
     def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
         """See `WeightArray`. Raises TypeError for a gradient that no driver can apply."""
@@ -295,16 +297,21 @@ class PulsedArray:
                 f"{type(gradient).__name__}"
             )
         steps = update_rate(rate, gradient.exponent, gradient.weighed, self._crossbar.device_step)
+        counters = self._pulse(gradient, steps, seed)
+        self._read()
+        return counters
+
+    def _pulse(self, gradient: WordFactors, rate: float, seed: int) -> UpdateCounters:
+        """Pulse the crossbar with `rate`, RATE of the accelerator."""
         report = self._crossbar.update(
             gradient.x,
             gradient.delta,
-            [scalar.multiply(scale, steps) for scale in gradient.scale.tolist()],
-            slots_min=self._min_slots.bit_length() - 1,
-            slots_max=self._parameters.max_slots.bit_length() - 1,
+            [scalar.multiply(scale, rate) for scale in gradient.scale.tolist()],
+            slots_min=self._slots_min,
+            slots_max=self._slots_max,
             scrambled=self._scrambled,
             seed=seed,
         )
-        self._read()
         return UpdateCounters(report.pulses, report.clips, report.coincidences, report.bounded)
 
     def _descend_cell_by_cell(

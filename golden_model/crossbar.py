@@ -191,6 +191,19 @@ class Crossbar:
         return cells, self._reading / 2
 
     @property
+    def conductances(self) -> NDArray[np.int64]:
+        """The states of ideal devices, m x n."""
+        cells, _ = self.signed_cells
+        return (cells.astype(np.int64) + self.largest_cell) // 2
+
+    def load(self, conductances: NDArray[np.integer]) -> None:
+        """Bring ideal devices to the states `conductances`, m x n, as another array has them."""
+        random = np.random.default_rng(0)  # ideal devices draw nothing
+        for tiles, inputs in self._strips():
+            strip = self._strip(conductances[:, inputs].astype(np.float32), self._states // 2)
+            self._cells.program(tiles, strip, random)
+
+    @property
     def largest_cell(self) -> int:
         """Largest difference of an ideal device to its reference, in units of `signed_cells`."""
         return self._states - 1

@@ -10,7 +10,7 @@ and exponent in the order of the datapath.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -347,6 +347,23 @@ def run_batch(
     return batch.result()
 
 
+BatchRunner = Callable[[FixedState, Samples, Samples, int, float], BatchResult]
+"""What computes a batch: of the state before it, activations, errors, samples a block and CARRY."""
+
+
+def golden_runner(parameters: Parameters) -> BatchRunner:
+    """The golden model of the accelerator with `parameters`."""
+
+    def run(
+        state: FixedState, activations: Samples, errors: Samples, block: int, carry: float
+    ) -> BatchResult:
+        batch = FixedBatch(parameters, state, carry)
+        batch.stream(activations, errors, block)
+        return batch.result()
+
+    return run
+
+
 @dataclass(frozen=True)
 class Units:
     """What tau of the last batch stands for, which the host keeps from batch to batch."""
@@ -372,9 +389,11 @@ class FixedSbpca:
         rank: int,
         seed: int = 0,
         momentum: float | None = None,
+        run: BatchRunner | None = None,
     ) -> None:
         """Start an m x n layer at random factors of weight zero; see `sbpca.history_samples`.
 
+        Batches are computed here, or by `run`.
         Raises ValueError for a layer or a rank larger than `parameters` can hold. The rank may
         exceed `parameters.columns`.
         """
@@ -387,6 +406,7 @@ class FixedSbpca:
             raise ValueError(f"rank {rank} exceeds max_rank = {parameters.max_rank}: raise it")
         self._parameters = parameters
         self._momentum = momentum
+        self._run = run or golden_runner(parameters)
         self.words = initial_fixed_state(parameters, m, n, rank, seed)
         self.scale = np.zeros(rank)
         """tau of the last batch, k scalars."""
@@ -414,9 +434,7 @@ class FixedSbpca:
         d = Samples(errors, word.exponent_of(errors))
         exponent = a.exponent + d.exponent
         history = history_samples(samples, block, self._momentum)
-        batch = FixedBatch(self._parameters, self.words, self.units.carry(history, exponent))
-        batch.stream(a, d, block)
-        result = batch.result()
+        result = self._run(self.words, a, d, block, self.units.carry(history, exponent))
         self.words, self.scale = result.state, result.scale
         self.units = Units(history + samples, exponent)
         self.saturations += result.saturations

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 
 from golden_model.counters import Counters
 from golden_model.parameters import Parameters
-from golden_model.reads import Array, Reads, ReadSpec
+from golden_model.reads import Array, Reads, ReadSpec, Saturations
 
 _CHUNK = 1 << 18
 """Inputs and outputs of the vectors read at once: they stay in a processor's cache."""
+
+TRAINING, TESTING = 0, 1
+"""What a read is for, the first number of its step."""
 
 FORWARD, TRANSPOSED = 0, 1
 """Directions of a read, part of what seeds its noise."""
@@ -72,7 +75,10 @@ class LayerReads:
         )
 
     def begin(self, step: Iterable[int]) -> None:
-        """Draw the noise of `step`, numbers that tell one batch from all others, from now on."""
+        """Draw the noise of `step`, numbers that tell one batch from all others, from now on.
+
+        The first of them is `TRAINING` or `TESTING`.
+        """
         self._step = list(step)
 
     def forward(self, activations: Array, place: int) -> Array:
@@ -123,10 +129,10 @@ class LayerReads:
         counters: ReadCounters,
         random: np.random.Generator | None,
     ) -> Array:
-        spec, cells = self._specs[direction], self._cells[direction]
+        spec = self._specs[direction]
         codes, scales, clips = spec.quantise(vectors)
         np.multiply(codes, scales[:, None], out=vectors, casting="same_kind")
-        sums, saturations, saturated = spec.read(cells, codes, random)
+        sums, saturations, saturated = self._sums(direction, codes, random)
         counters.input_clips += clips
         counters.adc_saturations += saturations.adc
         counters.sum_saturations += saturations.sums
@@ -136,7 +142,7 @@ class LayerReads:
                 break
             codes[again] = np.rint(codes[again] * 0.5)
             scales[again] *= 2
-            sums[again], saturations, saturated[again] = spec.read(cells, codes[again], random)
+            sums[again], saturations, saturated[again] = self._sums(direction, codes[again], random)
             counters.adc_saturations += saturations.adc
             counters.sum_saturations += saturations.sums
             if direction == FORWARD:
@@ -145,3 +151,9 @@ class LayerReads:
                 counters.repeated_transposed += len(again)
         factors = scales * (self._unit * 2.0**spec.shift)
         return sums * factors[:, None]
+
+    def _sums(
+        self, direction: int, codes: Array, random: np.random.Generator | None
+    ) -> tuple[Array, Saturations, NDArray[np.bool_]]:
+        """What `ReadSpec.read` returns for `codes` (vectors x inputs)."""
+        return self._specs[direction].read(self._cells[direction], codes, random)

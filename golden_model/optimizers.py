@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from golden_model.fixed import FixedSbpca
+from golden_model.fixed import BatchRunner, FixedSbpca
 from golden_model.formats import Words
 from golden_model.low_rank import Lrt, truncated_svd
 from golden_model.parameters import Parameters
@@ -228,15 +228,19 @@ class FixedOptimizer(_Streaming):
         plans: Sequence[LayerPlan],
         seed: int,
         momentum: float | None = None,
+        runs: Sequence[BatchRunner | None] = (),
     ) -> None:
         """One factoriser for each of `plans`, in the order of the network's weight layers.
 
-        `momentum` is that of `sbpca.history_samples`.
+        `momentum` is that of `sbpca.history_samples`, `runs` what computes each layer's batches
+        in place of the golden model.
         Raises ValueError for a layer that `parameters` cannot hold.
         """
         self._factorisers = [
-            FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index, momentum)
-            for index, plan in enumerate(plans)
+            FixedSbpca(parameters, plan.m, plan.n, plan.rank, seed + index, momentum, run)
+            for index, (plan, run) in enumerate(
+                zip(plans, runs or [None] * len(plans), strict=True)
+            )
         ]
         super().__init__(plans, self._factorisers)
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from golden_model.datasets import Dataset
 from golden_model.energy import EnergyTable, training_energy
 from golden_model.events import Events, batch_read_events, optimizer_events, read_events
 from golden_model.files import why_unwritable, write_json
+from golden_model.fixed import BatchRunner
 from golden_model.images import Images
-from golden_model.layer_reads import ReadCounters
-from golden_model.layers import Array
+from golden_model.layer_reads import TESTING, TRAINING, ReadCounters
+from golden_model.layers import Array, WeightLayer
+from golden_model.machine import Machine, MachineArray
 from golden_model.optimizer_cost import BatchCost, batch_cost
 from golden_model.optimizers import (
     FixedOptimizer,
@@ -39,8 +42,8 @@ from golden_model.training_settings import TrainingError, TrainingSettings
 
 Labels = NDArray[np.int64]
 
-TRAINING, TESTING = 0, 1
-"""What a read is for, part of what seeds its noise."""
+UNCOUNTED = ("bounded", "cell_writes")
+"""Counters of updates that a machine does not have."""
 
 
 @dataclass(frozen=True)
@@ -79,32 +82,59 @@ class Trainer:
     """A network with its optimiser and arrays, as `settings` have them."""
 
     def __init__(
-        self, settings: TrainingSettings, shape: tuple[int, int, int], classes: int
+        self,
+        settings: TrainingSettings,
+        shape: tuple[int, int, int],
+        classes: int,
+        machine: Machine | None = None,
     ) -> None:
-        """Start for images of `shape` (C, H, W); raises `TrainingError` if a layer does not fit."""
+        """Start for images of `shape` (C, H, W); raises `TrainingError` if a layer does not fit.
+
+        `machine` computes batches and updates where the arithmetic is `rtl`, and nowhere else.
+        """
+        if (settings.arithmetic == "rtl") != (machine is not None):
+            needs = "needs a" if machine is None else "takes no"
+            raise TrainingError(
+                f"arithmetic = {settings.arithmetic} {needs} machine: arithmetic = rtl is trained "
+                "by `eigenbar train` and sim.rtl_training.train, the others without a machine"
+            )
         self.settings = settings
+        self.machine = machine
+        """What computes in place of the golden model, if anything does."""
         self.network = network.build(settings.network, shape, classes, settings.seed)
         layers = self.network.weight_layers
         self.plans = settings.plan(shape, classes)
         self.optimizer = self._optimizer()
-        self.arrays: list[WeightArray] = [
-            PulsedArray(
-                settings.parameters,
-                layer,
-                settings.device,
-                settings.seed + index,
-                update=settings.update,
-                reads=settings.reads,
-                read_seed=(settings.seed, index),
-            )
-            if settings.array == "pulsed"
-            else IdealArray(layer)
-            for index, layer in enumerate(layers)
-        ]
+        self.arrays = [self._array(index, layer) for index, layer in enumerate(layers)]
         self.counters = UpdateCounters()
         """What updates did since whoever reads it set it anew; so the next two."""
         self.read_counters = ReadCounters()
         self.events = Events()
+
+    def _array(self, index: int, layer: WeightLayer) -> WeightArray:
+        settings = self.settings
+        if settings.array == "ideal":
+            return IdealArray(layer)
+        seed = settings.seed + index
+        if self.machine is not None:
+            return MachineArray(
+                self.machine,
+                index,
+                settings.parameters,
+                layer,
+                settings.device,
+                seed,
+                reads=settings.reads,
+            )
+        return PulsedArray(
+            settings.parameters,
+            layer,
+            settings.device,
+            seed,
+            update=settings.update,
+            reads=settings.reads,
+            read_seed=(settings.seed, index),
+        )
 
     @property
     def cost(self) -> BatchCost:
@@ -119,7 +149,12 @@ class Trainer:
         return sum(costs[1:], costs[0])
 
     def writes(self) -> dict[str, float]:
-        """How often the devices of all layers have been written: the worst of them and the mean."""
+        """How often the devices of all layers have been written: the worst of them and the mean.
+
+        Nothing of a machine, which does not count them.
+        """
+        if self.machine is not None:
+            return {}
         writes = [array.writes for array in self.arrays]
         devices = sum(layer.devices for layer in writes)
         return {
@@ -147,8 +182,15 @@ class Trainer:
                 unbiased = settings.optimizer == "lrt-unbiased"
                 return LrtOptimizer(plans, settings.seed, unbiased=unbiased)
         if settings.fixed:
-            return FixedOptimizer(settings.parameters, plans, settings.seed, settings.momentum)
+            runs = [self._batch_runner(index) for index in range(len(plans))]
+            return FixedOptimizer(
+                settings.parameters, plans, settings.seed, settings.momentum, runs
+            )
         return FloatOptimizer(plans, settings.seed, settings.momentum)
+
+    def _batch_runner(self, layer: int) -> BatchRunner | None:
+        """What computes the batches of `layer` in place of the golden model, if anything does."""
+        return None if self.machine is None else partial(self.machine.factorise, layer)
 
     def step(self, images: Array, labels: Labels, seed: int = 0, epoch: int = 1) -> float:
         """Train with one batch; returns its mean loss. `seed` draws what is random in pulses.
@@ -173,7 +215,10 @@ class Trainer:
             update_seed = (seed * len(self.arrays) + index) & 0xFFFFFFFF
             return array.descend(gradient, rate, update_seed)
 
-        for counters in parallel.each(update, range(len(self.arrays))):
+        layers = range(len(self.arrays))
+        # A machine has one layer after another, each gradient followed by its update.
+        done = map(update, layers) if self.machine else parallel.each(update, layers)
+        for counters in done:
             self.counters.add(counters)
             self.events += Events(line_pulses=counters.pulses, cell_pulses=counters.coincidences)
         self.events += self._batch_events(len(labels))
@@ -269,19 +314,20 @@ def train(
     results: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     energy: EnergyTable | None = None,
+    machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train as `settings` say, and return the results, which JSON can hold.
 
     After every epoch the state goes to `checkpoint` and the results to `results`, each written
     whole or not at all. With `resume` the run continues from `checkpoint`. Energies are by table
-    `energy`, the default one unless given.
+    `energy`, the default one unless given. `machine` is what arithmetic `rtl` computes with.
 
     Raises `TrainingError` if the settings do not fit the data or the checkpoint, if a file cannot
     be written, and when the training diverges; the files of the last whole epoch then remain.
     """
-    trainer = Trainer(settings, dataset.shape, dataset.classes)
+    check_files(checkpoint, resume, results)
+    trainer = Trainer(settings, dataset.shape, dataset.classes, machine)
     history: list[dict[str, Any]] = []
-    _check_files(checkpoint, resume, results)
     if checkpoint is not None and resume:
         history = _resume(trainer, checkpoint)
     for epoch in range(len(history) + 1, settings.epochs + 1):
@@ -310,19 +356,24 @@ def summary(
         "train_loss": history[-1]["train_loss"],
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
-        **{name: sum(epoch[name] for epoch in history) for name in sums},
-        **{name: history[-1][name] for name in ("writes_worst", "writes_mean")},
+        **{name: sum(epoch[name] for epoch in history) for name in sums if name in history[0]},
+        **{name: history[-1][name] for name in trainer.writes()},
         **{
             table: {
                 name: sum(epoch[table][name] for epoch in history) for name in history[0][table]
             }
-            for table in ("reads", "events")
+            for table in ("reads", "events", "machine")
+            if table in history[0]
         },
         "cost": asdict(trainer.cost),
         "layers": [asdict(plan) for plan in trainer.plans],
         "settings": trainer.settings.as_dict(),
         "history": history,
     }
+    if "machine" in result:
+        simulated = result["machine"]
+        rate = simulated["simulated_cycles"] / simulated["seconds"]
+        result["machine"] = simulated | {"cycles_per_second": rate}
     return result | energy_of(result, trainer.settings, energy or EnergyTable())
 
 
@@ -398,7 +449,7 @@ def _epoch(
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
     accuracy = trainer.accuracy(dataset.test_images, dataset.test_labels, epoch)
-    return {
+    line = {
         "epoch": epoch,
         "test_accuracy": accuracy,
         "train_loss": loss / images,
@@ -411,9 +462,14 @@ def _epoch(
         "reads": asdict(trainer.read_counters),
         "events": asdict(trainer.events),
     }
+    if trainer.machine is not None:
+        line["machine"] = trainer.machine.counters()
+        for name in UNCOUNTED:
+            del line[name]
+    return line
 
 
-def _check_files(checkpoint: Path | None, resume: bool, results: Path | None) -> None:
+def check_files(checkpoint: Path | None, resume: bool | None, results: Path | None) -> None:
     """Raise `TrainingError` now rather than after an epoch for files that cannot be written."""
     for path in (checkpoint, results):
         if path is not None and (reason := why_unwritable(path)):

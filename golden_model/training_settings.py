@@ -8,19 +8,25 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from golden_model.architectures import NETWORKS, layer_shapes
-from golden_model.arrays import RANK_SEQUENTIAL, UPDATES, Device
+from golden_model.arrays import IDEAL, RANK_SEQUENTIAL, UPDATES, Device
 from golden_model.crossbar import MAX_STATES
 from golden_model.datasets import DATASETS
 from golden_model.optimizers import LayerPlan
 from golden_model.parameters import PRESETS, Parameters
-from golden_model.reads import Reads
+from golden_model.read_pins import SUM_BITS
+from golden_model.reads import MAX_DAC_BITS, Reads
+from golden_model.twin import OPERAND_BITS
 
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
 """Optimisers with a rank of the user's."""
 SCHEDULES = ("constant", "step", "cosine")
-ARITHMETICS = ("float", "fixed")
+ARITHMETICS = ("float", "fixed", "rtl")
 ARRAYS = ("ideal", "pulsed")
+
+
+MAX_TWIN_STATES = 1 << OPERAND_BITS
+"""Most states of a device of the digital twin."""
 
 
 class TrainingError(ValueError):
@@ -52,7 +58,8 @@ class TrainingSettings:
     """Share of the previous batch's factors in the new ones (sbpca, sbe), from 0 to below 1;
     without one they weigh as many samples as a block has, as published."""
     arithmetic: str = "fixed"
-    """`float`, or `fixed` for the accelerator's integers (sbpca, sbe)."""
+    """`float`; `fixed` for the accelerator's integers (sbpca, sbe); `rtl` for the same integers
+    computed by a simulation of the generated hardware (`golden_model.machine`)."""
     array: str = "ideal"
     """`ideal`, weights in float, or `pulsed`, weights in a crossbar."""
     update: str = RANK_SEQUENTIAL
@@ -120,10 +127,11 @@ class TrainingSettings:
                 f"device weight_range = {self.device.weight_range} must be a finite number above 0"
             )
         rank_sequential = self.array == "pulsed" and self.update == RANK_SEQUENTIAL
-        if rank_sequential and (self.optimizer, self.arithmetic) != ("sbpca", "fixed"):
+        if rank_sequential and (self.optimizer != "sbpca" or not self.fixed):
             raise TrainingError(
-                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed: the drivers "
-                "apply the accelerator's words, an array cannot take a whole gradient at once; "
+                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed or rtl: the "
+                "drivers apply the accelerator's words, an array cannot take a whole gradient at "
+                "once; "
                 "update = rank-sum writes cell by cell, and takes every optimizer and arithmetic"
             )
         if self.array == "ideal" and self.update != RANK_SEQUENTIAL:
@@ -133,6 +141,46 @@ class TrainingSettings:
                 f"reads mode = {self.reads.mode} goes with array = pulsed: weights in float have "
                 "no lines to drive"
             )
+
+        if self.arithmetic == "rtl":
+            self._check_rtl()
+
+    def _check_rtl(self) -> None:
+        """The hardware pulses the accelerator's words into a digital twin of ideal devices."""
+        for name, value, allowed in (
+            ("array", self.array, "pulsed"),
+            ("update", self.update, RANK_SEQUENTIAL),
+            ("device law", self.device.law, IDEAL),
+            ("device cell", self.device.cell, "single"),
+        ):
+            if value != allowed:
+                raise TrainingError(
+                    f"{name} = {value} does not go with arithmetic = rtl, whose array is the "
+                    f"digital twin of ideal devices: set {name} to {allowed}, or arithmetic to "
+                    "fixed"
+                )
+        if self.reads.mode == "analog":
+            self._check_rtl_reads()
+        if self.device.states > MAX_TWIN_STATES:
+            raise TrainingError(
+                f"device states = {self.device.states} exceed the digital twin's "
+                f"{MAX_TWIN_STATES} (arithmetic = rtl): take fewer, or arithmetic = fixed"
+            )
+
+    def _check_rtl_reads(self) -> None:
+        """The accelerator's converters bound what reads may ask for; they have no noise."""
+        reads, parameters = self.reads, self.parameters
+        for name, value, most, limit in (
+            ("dac_bits", reads.dac_bits, min(MAX_DAC_BITS, parameters.width), "the word's width"),
+            ("adc_bits", reads.adc_bits, parameters.adc_bits, "the accelerator's adc_bits"),
+            ("sum_bits", reads.sum_bits, SUM_BITS, "the accelerator's sums"),
+            ("input_noise", reads.input_noise, 0, "converters without noise"),
+            ("output_noise", reads.output_noise, 0, "converters without noise"),
+        ):
+            if value > most:
+                raise TrainingError(
+                    f"reads {name} = {value} must be at most {most} with arithmetic = rtl: {limit}"
+                )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:
         if getattr(self, name) not in choices:
@@ -148,7 +196,7 @@ class TrainingSettings:
     @property
     def fixed(self) -> bool:
         """Whether the accelerator's integers are used."""
-        return self.arithmetic == "fixed" and self.optimizer in ("sbpca", "sbe")
+        return self.arithmetic != "float" and self.optimizer in ("sbpca", "sbe")
 
     def learning_rate_in(self, epoch: int) -> float:
         """Learning rate of `epoch`, counted from 1."""

@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from hdl.axi import connect_flat, flat_members, lite_signature, stream_signature
 from hdl.code_receiver import code_beat, sensed_bits
@@ -23,6 +24,9 @@ PORTS = {
     "columns_positive": "Column lines driven with positive polarity in this slot.",
     "columns_negative": "Column lines driven with negative polarity in this slot.",
     "slot_valid": "The lines carry a slot of an update; idle without this and read_valid.",
+    "rows_level": "Two bits a row line: 0 ground, 1 inhibit, 2 positive, 3 negative select level.",
+    "columns_level": "Two bits a column line, as for rows.",
+    "slot_down": "The slot's coincidences step cells down: what inhibit levels stand for.",
     "slot_last": "Last clock cycle of a slot; a pulse cut off before it does not count.",
     "tile_row": "Row of the grid's tiles that the lines belong to.",
     "tile_column": "Column of the grid's tiles that the lines belong to.",
@@ -45,6 +49,9 @@ _PINS = (
     "columns_negative",
     "slot_valid",
     "slot_last",
+    "slot_down",
+    "rows_level",
+    "columns_level",
     "tile_row",
     "tile_column",
     "rank",
@@ -129,7 +136,11 @@ class Accelerator(wiring.Component):
         ]
         m.d.comb += [
             core.tiles_valid.eq((registers.n <= rows_left) & (registers.m <= columns_left)),
-            core.slots_valid.eq((slots_min <= slots_max) & (slots_max <= most)),
+            core.slots_valid.eq(
+                (slots_min <= slots_max)
+                & (slots_max <= most)
+                & (registers.levels_scheme < len(SCHEMES))
+            ),
         ]
         for name in ("m", "n", "k", "block", "blocks", "last"):
             m.d.comb += getattr(core, name).eq(getattr(registers, name))
@@ -142,6 +153,7 @@ class Accelerator(wiring.Component):
             update.origin_column.eq(registers.tile_column),
             update.length_less_1.eq(registers.slot_timing_length_less_1),
             update.dead.eq(registers.slot_timing_dead),
+            update.levels.eq(registers.levels_scheme),
             update.slots_min.eq(slots_min),
             update.slots_max.eq(slots_max),
             update.scrambled.eq(registers.mode_scrambled),

@@ -31,6 +31,11 @@ class LineDriver(wiring.Component):
     pins come from one comparison and the line's polarity. Golden counterparts:
     `pulses.UpdatePulses.trains`, and for reads the duties as counts of slots.
 
+    `levels` has two bits a line, registers like the pins, 0 unless `select` is high. In a slot they
+    are 2 for a driven line, or 3 if the slot is `negative_level`; 1 for the others if `inhibit` is
+    high. In a slot of `both_phases` they are 2 or 3 as the line's polarity is, and none is 1.
+    Golden counterpart: `half_select.select_levels`.
+
     Duties are loaded a row at a time: each cycle of `load` takes `duties` for the next `lanes`
     lines, in turn from line 0 on and then again; `abort` goes back to line 0. A slot takes the
     duties as they are `COMPARISON` cycles after its `fire`. For `clear`, `token` and `seed` see
@@ -62,11 +67,15 @@ class LineDriver(wiring.Component):
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
                 "negative_phase": In(1),
+                "negative_level": In(1),
+                "select": In(1),
+                "inhibit": In(1),
                 "hold": In(1),
                 "both_phases": In(1),
                 "abort": In(1),
                 "positive": Out(lines),
                 "negative": Out(lines),
+                "levels": Out(2 * lines),
             }
         )
 
@@ -108,7 +117,9 @@ class LineDriver(wiring.Component):
             positive.append(fires & ~polarity)
             negative.append(fires & polarity)
 
-        slots = Signal(LATENCY - 1)
+        slots, reads, negative_levels = (
+            Signal(LATENCY - 1, name=name) for name in ("slots", "reads", "negative_levels")
+        )
         positive_phases = Signal(LATENCY - 1)
         negative_phases = Signal(LATENCY - 1)
         m.d.sync += [
@@ -116,12 +127,26 @@ class LineDriver(wiring.Component):
             slots.eq(Mux(self.abort, 0, Cat(self.fire, slots))),
             positive_phases.eq(Cat(~self.negative_phase | self.both_phases, positive_phases)),
             negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases)),
+            reads.eq(Cat(self.both_phases, reads)),
+            negative_levels.eq(Cat(self.negative_level, negative_levels)),
         ]
+        now_positive, now_negative = Signal(self._lines), Signal(self._lines)
+        m.d.comb += [
+            now_positive.eq(Mux(positive_phases[-1], Cat(positive), 0)),
+            now_negative.eq(Mux(negative_phases[-1], Cat(negative), 0)),
+        ]
+        inhibited = self.inhibit & ~reads[-1]
+        levels = []
+        for line in range(self._lines):
+            driven = now_positive[line] | now_negative[line]
+            minus = Mux(reads[-1], now_negative[line], negative_levels[-1])
+            levels += [Mux(driven, minus, inhibited) & self.select, driven & self.select]
         with m.If(self.abort | ~(slots[-1] | self.hold)):
-            m.d.sync += [self.positive.eq(0), self.negative.eq(0)]
+            m.d.sync += [self.positive.eq(0), self.negative.eq(0), self.levels.eq(0)]
         with m.Elif(slots[-1]):
             m.d.sync += [
-                self.positive.eq(Mux(positive_phases[-1], Cat(positive), 0)),
-                self.negative.eq(Mux(negative_phases[-1], Cat(negative), 0)),
+                self.positive.eq(now_positive),
+                self.negative.eq(now_negative),
+                self.levels.eq(Cat(levels)),
             ]
         return m

@@ -63,16 +63,18 @@ class AdcBank(wiring.Component):
         places = max(1, adcs // lanes)
         full = place == Mux(self.transposed, adcs - 1, places - 1)
         leaves = self.valid & (full | self.closes)
-        for number in range(max(lanes, adcs)):
-            single = (place == number) if number < adcs else 0
-            of_group = (place == number // lanes) if places > 1 else 1
-            with m.If(self.valid & Mux(self.transposed, single, of_group)):
-                m.d.sync += held[number].eq(
-                    Mux(self.transposed, self.sums[0], self.sums[number % lanes])
-                )
-            if number + adcs < max(lanes, adcs):
-                with m.Elif(sending):
-                    m.d.sync += held[number].eq(held[number + adcs])
+        with m.If(self.valid & self.transposed):
+            for number in range(adcs):
+                with m.If(place == number):
+                    m.d.sync += held[number].eq(self.sums[0])
+        with m.Elif(self.valid):
+            for group in range(places):
+                with m.If(place == group):
+                    for lane in range(lanes):
+                        m.d.sync += held[group * lanes + lane].eq(self.sums[lane])
+        with m.Elif(sending):
+            for number in range(lanes - adcs):
+                m.d.sync += held[number].eq(held[number + adcs])
         # Beats of a whole group, and of the last, which may have fewer lines.
         beat = ceil_log2(adcs)
         last_line = (self.sensed - 1)[: len(self.sensed)]

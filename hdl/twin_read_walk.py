@@ -81,6 +81,10 @@ class ReadWalk(wiring.Component):
         all_units = Signal(units)
         pending = Signal(units)
         lowest = Signal(units)
+        # All but the lowest of them, in registers of their own: whether there are more is known
+        # without waiting for a carry.
+        all_but_lowest = Signal(units)
+        rest = Signal(units)
         sensed_unit = Signal(range(units))
         spent = Signal(range(beats))
         last_line = (self.sensed - 1)[: len(self.sensed)]
@@ -88,25 +92,28 @@ class ReadWalk(wiring.Component):
         ends = Signal()
         closes = Signal()
         m.d.comb += [
-            lowest.eq(pending & (~pending + 1)),
-            ends.eq((pending == lowest) & (self.transposed | (spent == beats - 1))),
+            lowest.eq(pending ^ rest),
+            ends.eq(~rest.any() & (self.transposed | (spent == beats - 1))),
             closes.eq(ends & (sensed_unit == last_unit)),
         ]
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),
                 all_units.eq(driven_units),
+                all_but_lowest.eq(driven_units & (driven_units - 1)),
                 pending.eq(driven_units),
+                rest.eq(driven_units & (driven_units - 1)),
                 sensed_unit.eq(0),
                 spent.eq(0),
             ]
         with m.Elif(self.busy):
-            m.d.sync += pending.eq(pending ^ lowest)
+            m.d.sync += [pending.eq(rest), rest.eq(rest & (rest - 1))]
             with m.If(spent != beats - 1):
                 m.d.sync += spent.eq(spent + 1)
             with m.If(ends):
                 m.d.sync += [
                     pending.eq(all_units),
+                    rest.eq(all_but_lowest),
                     sensed_unit.eq(sensed_unit + 1),
                     spent.eq(0),
                     self.busy.eq(~closes),
@@ -117,7 +124,8 @@ class ReadWalk(wiring.Component):
         other = Signal.like(sensed_unit)
         number = Signal(range(units))
         for bit in range(len(number)):
-            m.d.comb += number[bit].eq(Cat(unit[u] for u in range(units) if u >> bit & 1).any())
+            with_bit = sum(1 << u for u in range(units) if u >> bit & 1)
+            m.d.comb += number[bit].eq((unit & with_bit).any())
         row, group = Mux(self.transposed, other, number), Mux(self.transposed, number, other)
         m.d.sync += [
             step.visits.eq(self.busy & pending.any()),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
 
 from golden_model import cost
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from golden_model.pulses import MASK_ROUNDS, PHASES
 from golden_model.random_bits import COLUMN_SHIFTS, ROW_SHIFTS, WARM_UP_ROUNDS, WORD_BITS
@@ -107,6 +108,10 @@ class UpdateDriver(wiring.Component):
     the last `slot_last`; then they are idle for `dead` cycles at least. A slot that an abort or
     a reset cuts off has no `slot_last` and is not counted.
 
+    `rows_level` and `columns_level` have two bits a line, line 0 lowest: what it carries in scheme
+    number `levels` of `half_select.SCHEMES`, held as the lines are. `slot_down` is high in the
+    slots of the phases that step cells down.
+
     While `ready` is low no slot begins, which holds the driver up unless it has something else
     to do; the `READY_LATENCY` slots on their way still come. A real array is always ready.
 
@@ -138,6 +143,7 @@ class UpdateDriver(wiring.Component):
                 "scrambled": In(1),
                 "length_less_1": In(TIMING_BITS),
                 "dead": In(TIMING_BITS),
+                "levels": In(range(len(SCHEMES))),
                 "seed": In(WORD_BITS),
                 "rank": Out(ranks),
                 "kappa": In(SCALAR),
@@ -150,6 +156,9 @@ class UpdateDriver(wiring.Component):
                 "rows_negative": Out(p.tile_rows),
                 "columns_positive": Out(p.tile_columns),
                 "columns_negative": Out(p.tile_columns),
+                "rows_level": Out(2 * p.tile_rows),
+                "columns_level": Out(2 * p.tile_columns),
+                "slot_down": Out(1),
                 "ready": In(1, init=1),
                 "slot_valid": Out(1),
                 "slot_last": Out(1),
@@ -182,6 +191,7 @@ class UpdateDriver(wiring.Component):
         begin, clear = Signal(), Signal()
         seed = Signal(WORD_BITS)
         further = Signal(TIMING_BITS + 1)
+        down = Signal()
         m.d.sync += [
             clear.eq(begin),
             seed.eq(line_seed(mixer.a)),
@@ -234,13 +244,18 @@ class UpdateDriver(wiring.Component):
             loader.next.eq(sequencer.last),
             row_driver.threshold.eq(Mux(reading, read.threshold, sequencer.row_threshold)),
             row_driver.negative_phase.eq(sequencer.row_negative),
+            row_driver.negative_level.eq(down),
             column_driver.threshold.eq(Mux(reading, read.threshold, sequencer.column_threshold)),
             column_driver.negative_phase.eq(sequencer.column_negative),
+            column_driver.negative_level.eq(~down),
+            down.eq(sequencer.row_negative ^ sequencer.column_negative),
             # Pins
             self.rows_positive.eq(row_driver.positive),
             self.rows_negative.eq(row_driver.negative),
             self.columns_positive.eq(column_driver.positive),
             self.columns_negative.eq(column_driver.negative),
+            self.rows_level.eq(row_driver.levels),
+            self.columns_level.eq(column_driver.levels),
             counter.lines.eq(
                 Mux(
                     self.slot_last | self.read_valid,
@@ -258,6 +273,8 @@ class UpdateDriver(wiring.Component):
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled | reading),
                 driver.both_phases.eq(reading),
+                driver.select.eq(self.levels != SCHEMES.index("none")),
+                driver.inhibit.eq(self.levels == SCHEMES.index("V/3")),
                 driver.hold.eq(self.slot_valid & ~self.slot_last),
                 driver.abort.eq(self.abort),
             ]
@@ -271,13 +288,16 @@ class UpdateDriver(wiring.Component):
             m.d.sync += slots.eq(Mux(self.abort, 0, Cat(fired, slots)))
             m.d.comb += port.eq(slots[-1])
         coming = Signal(line_driver.LATENCY - 1)
+        coming_down = Signal(line_driver.LATENCY - 1)
         left = Signal(TIMING_BITS)
         m.d.sync += coming.eq(Mux(self.abort, 0, Cat(sequencer.fire & ~reading, coming)))
+        m.d.sync += coming_down.eq(Cat(down, coming_down))
         with m.If(self.abort | ~(coming[-1] | (self.slot_valid & ~self.slot_last))):
-            m.d.sync += [self.slot_valid.eq(0), self.slot_last.eq(0)]
+            m.d.sync += [self.slot_valid.eq(0), self.slot_last.eq(0), self.slot_down.eq(0)]
         with m.Elif(coming[-1]):
             m.d.sync += [
                 self.slot_valid.eq(1),
+                self.slot_down.eq(coming_down[-1]),
                 self.slot_last.eq(self.length_less_1 == 0),
                 left.eq(self.length_less_1),
             ]

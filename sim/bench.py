@@ -17,12 +17,14 @@ from cocotbext.axi import AxiResp
 from golden_model.cost import batch_steps
 from golden_model.crossbar import Crossbar
 from golden_model.fixed import BatchResult, FixedState, run_batch
+from golden_model.half_select import Levels, downward, select_levels
 from golden_model.parameters import Parameters
-from golden_model.pulses import UpdatePulses
+from golden_model.pulses import PHASES, UpdatePulses
 from hdl.sequencer import Phase
 from hdl.update import update_cycles
-from sim.driver import AcceleratorDriver, unpack_state
+from sim.driver import AcceleratorDriver
 from sim.job import Answer, Batch, BatchAnswer, Job, Update
+from sim.packets import unpack_state
 from sim.runner import load_job, save_answer
 
 PERIOD_NS = 10
@@ -37,19 +39,23 @@ class PinMonitor:
     dut: Any
     slots: list[tuple[int, ...]] = field(default_factory=list)
     """Rank, tile row, tile column, and the four line vectors, for each slot."""
+    levels: list[tuple[int, ...]] = field(default_factory=list)
+    """Levels of rows and columns, and whether it is a downward slot, for each slot."""
     timing: list[tuple[int, int]] = field(default_factory=list)
     """Clock cycles for which each slot's pins held, and since the slot before."""
 
     def clear(self) -> None:
         """Forget the slots so far."""
         self.slots.clear()
+        self.levels.clear()
         self.timing.clear()
 
     async def run(self) -> None:
         """Sleep while no slot is driven; otherwise look in the middle of each cycle."""
         dut = self.dut
         pins = (dut.rank, dut.tile_row, dut.tile_column, dut.rows_positive, dut.rows_negative,
-                dut.columns_positive, dut.columns_negative)  # fmt: skip
+                dut.columns_positive, dut.columns_negative,
+                dut.rows_level, dut.columns_level, dut.slot_down)  # fmt: skip
         held, ended = 0, -1
         before: tuple[int, ...] = ()
         while True:
@@ -64,7 +70,8 @@ class PinMonitor:
             before = seen
             if int(dut.slot_last.value):
                 now = int(get_sim_time("ns")) // PERIOD_NS
-                self.slots.append(seen)
+                self.slots.append(seen[:7])
+                self.levels.append(seen[7:])
                 self.timing.append((held, now - held - ended))
                 held, ended, before = 0, now, ()
 
@@ -77,6 +84,13 @@ def line_levels(vectors: Sequence[int], lines: int) -> np.ndarray:
         np.frombuffer(data, np.uint8).reshape(-1, octets), axis=1, bitorder="little"
     )
     return bits[:, :lines].astype(np.int8)
+
+
+def pack_levels(levels: Levels) -> list[int]:
+    """Levels of lines, slots x lines, as on the pins: two bits a line, line 0 lowest."""
+    bits = np.stack((levels & 1, levels >> 1), axis=-1).reshape(len(levels), -1)
+    packed = np.packbits(bits.astype(np.uint8), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
 
 
 def compare_update(
@@ -119,7 +133,17 @@ def compare_update(
         wants = [train.rows > 0, train.rows < 0, train.columns > 0, train.columns < 0]
         for pin, want in zip(pins, wants, strict=True):
             wrong += int(np.count_nonzero((pin != want).any(axis=1)))
-        answer.values_compared += 5 * count
+        down = downward(count // len(PHASES))
+        levels = select_levels(train.rows, train.columns, down, update.levels)
+        wrong += sum(
+            level != want
+            for level, want in zip(
+                monitor.levels[position - count : position],
+                zip(*(pack_levels(side) for side in levels), down, strict=True),
+                strict=True,
+            )
+        )
+        answer.values_compared += 6 * count
         if wrong:
             answer.mismatch(f"pulses of rank, tile row, tile column {place}", wrong)
         tile = driven.tile(train.tile_row - origin[0], train.tile_column - origin[1])
@@ -153,6 +177,7 @@ class Bench:
         self.dut = dut
         self.parameters = job.parameters
         self.driver = AcceleratorDriver(dut, job.parameters)
+        dut.array_ready.value = 1
         self.monitor = PinMonitor(dut)
         self.held: FixedState | None = None
         if job.stall:
@@ -225,6 +250,38 @@ class Bench:
             answer.compare("slots without an update", len(self.monitor.slots), 0)
         return answer
 
+    async def idle(self) -> None:
+        """Wait until no run is under way."""
+        for _ in range(10_000):
+            if not (await self.driver.fields("STATUS"))["busy"]:
+                return
+        raise SimTimeoutError("the accelerator did not return to idle")
+
+    async def recover(self, batch: Batch, mistake: str) -> dict[str, int]:
+        """The bits of ERROR that are set after `mistake`; clears them and the streams, and runs
+        `batch`, which must be bit-exact."""
+        driver, dut = self.driver, self.dut
+        await self.idle()
+        errors = await driver.fields("ERROR")
+        for _ in range(10_000):
+            if driver.source.empty() and not driver.source.active:
+                break
+            await ClockCycles(dut.clk, 10)
+        else:
+            raise SimTimeoutError(f"the accelerator does not take what is left after {mistake}")
+        assert not any(
+            int(pin.value)
+            for pin in (
+                dut.rows_positive, dut.rows_negative, dut.columns_positive, dut.columns_negative
+            )
+        ), f"lines are driven after {mistake}"  # fmt: skip
+        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
+        while not driver.sink.empty():
+            driver.sink.recv_nowait()
+        answer = await self.run(batch)
+        assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
+        return {name: value for name, value in errors.items() if value}
+
 
 @cocotb.test()
 async def batches(dut: Any) -> None:
@@ -251,33 +308,8 @@ async def mistakes(dut: Any) -> None:
     seen: dict[str, dict[str, int]] = {}
     await bench.begin()
 
-    async def idle() -> None:
-        for _ in range(10_000):
-            if not (await driver.fields("STATUS"))["busy"]:
-                return
-        raise SimTimeoutError("the accelerator did not return to idle")
-
     async def recover(mistake: str) -> None:
-        await idle()
-        errors = await driver.fields("ERROR")
-        seen[mistake] = {name: value for name, value in errors.items() if value}
-        for _ in range(10_000):
-            if driver.source.empty() and not driver.source.active:
-                break
-            await ClockCycles(dut.clk, 10)
-        else:
-            raise SimTimeoutError(f"the accelerator does not take what is left after {mistake}")
-        assert not any(
-            int(pin.value)
-            for pin in (
-                dut.rows_positive, dut.rows_negative, dut.columns_positive, dut.columns_negative
-            )
-        ), f"lines are driven after {mistake}"  # fmt: skip
-        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
-        while not driver.sink.empty():
-            driver.sink.recv_nowait()
-        answer = await bench.run(batch)
-        assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
+        seen[mistake] = await bench.recover(batch, mistake)
 
     row = bench.parameters.stream_bytes
     packets = driver.packets(batch)

@@ -16,6 +16,7 @@ from golden_model.datasets import Dataset
 from golden_model.files import write_json
 from golden_model.fixed import FixedState, Units, fill_words, initial_fixed_state
 from golden_model.formats import Words
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from golden_model.sbpca import blocks
 from golden_model.training import LayerSample
@@ -145,6 +146,7 @@ def _random_update(parameters: Parameters, m: int, n: int, index: int, seed: int
         slots_max=min(5, most),
         scrambled=index % 2 == 0,
         seed=seed + index + 1,
+        levels=SCHEMES[(index + 1) % len(SCHEMES)],
         slot_length=1 + 2 * (index % 3 == 1),
         dead=2 * (index % 3),
         origin=(int(row), int(column)),
@@ -222,7 +224,8 @@ def _layer_update(
 def build_accelerator(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:
     """The accelerator of `parameters`, built for `simulator` or found built."""
     design = Design.of(parameters)
-    return build(design.verilog, [port.name for port in design.ports], simulator, folder)
+    signals = [*(port.name for port in design.ports), "status_phase"]
+    return build(design.verilog, signals, simulator, folder)
 
 
 def cosimulate(

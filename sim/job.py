@@ -26,6 +26,8 @@ class Update:
     """Log2 of the most slots."""
     scrambled: bool = True
     seed: int = 1
+    levels: str = "none"
+    """Half-select scheme."""
     slot_length: int = 1
     """Clock cycles of a slot on the lines."""
     dead: int = 0
@@ -80,6 +82,15 @@ class Job:
     """Seed of the pauses."""
     reads: Sequence[ReadRun] = ()
     """Runs of reads, each of them before the batch of its place."""
+
+
+@dataclass(frozen=True)
+class Serve:
+    """Requests of a host in another process are to be served, see `sim.served`."""
+
+    parameters: Parameters
+    address: str
+    """The host's socket."""
 
 
 @dataclass(kw_only=True)

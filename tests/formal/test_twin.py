@@ -262,6 +262,8 @@ def every_group_that_a_read_sums_is_visited_once(spec):
             Assert(~dut.busy | (todo == (was_driven & (sensed_unit <= last_unit) & ahead))),
             Assert(~dut.busy | (inside.all_units.bit_select(driven_unit, 1) == was_driven)),
             Assert(~dut.busy | ((inside.pending & ~inside.all_units) == 0)),
+            Assert(inside.rest == inside.pending & (inside.pending - 1)),
+            Assert(inside.all_but_lowest == inside.all_units & (inside.all_units - 1)),
             Assert(~dut.busy | (inside.sensed_unit <= last_unit)),
             Cover(dut.start & past(m, here, 3) & past(m, dut.busy, 4)),
         ]
@@ -333,8 +335,8 @@ def test_a_read_comes_to_its_last_group():
     ("old", "new"),
     [
         ("pending.eq(all_units)", "pending.eq(driven_units)"),
-        ("m.d.sync += pending.eq(pending ^ lowest)", "m.d.sync += pending.eq(pending >> 1)"),
-        ("(pending == lowest) &", "(pending != lowest) &"),
+        ("rest.eq(rest & (rest - 1))", "rest.eq(rest >> 1)"),
+        ("ends.eq(~rest.any() &", "ends.eq(rest.any() &"),
         ("closes.eq(ends & (sensed_unit == last_unit))", "closes.eq(sensed_unit == last_unit)"),
         ("self.base + row * groups(spec)", "self.base + number * groups(spec)"),
         ("spent == beats - 1", "spent == 0"),

@@ -7,8 +7,9 @@ import pytest
 
 from golden_model import scalar
 from golden_model.crossbar import Crossbar
+from golden_model.half_select import SCHEMES, downward, select_levels
 from golden_model.parameters import Parameters
-from golden_model.pulses import UpdatePulses
+from golden_model.pulses import PHASES, UpdatePulses
 from hdl.datapath import FETCH_LATENCY
 from hdl.update import KAPPA_LATENCY, READY_LATENCY, UpdateDriver, update_cycles
 from tests.hdl.simulate import simulate
@@ -56,12 +57,14 @@ class Bench:
         unused = [scalar.encode(0.75)] * (self.parameters.columns - len(kappas))
         self._kappas = [scalar.encode(float(kappa)) for kappa in kappas] + unused
 
-    def configure(self, ctx, m, n, k, *, origin=(0, 0), length=1, dead=0, **encoding):
+    def configure(self, ctx, m, n, k, *, origin=(0, 0), length=1, dead=0, levels="none",
+                  **encoding):  # fmt: skip
         """`encoding` is that of the golden pulses."""
         self.length, self.dead = length, dead
         for name, value in {
             "m": m, "n": n, "k": k, **encoding, "origin_row": origin[0],
             "origin_column": origin[1], "length_less_1": length - 1, "dead": dead,
+            "levels": SCHEMES.index(levels),
         }.items():  # fmt: skip
             ctx.set(getattr(self.dut, name), int(value))
 
@@ -108,24 +111,28 @@ class Bench:
         assert not (pins[0] and pins[1])
         place = tuple(ctx.get(port) for port in (dut.rank, dut.tile_row, dut.tile_column))
         slot, last = (*place, *pins), ctx.get(dut.slot_last)
+        levels = tuple(ctx.get(pin) for pin in (dut.rows_level, dut.columns_level, dut.slot_down))
         if ctx.get(dut.slot_valid):
             if self._held == 0:
                 assert self._idle >= self.dead
             else:
                 assert slot == self._slot, "lines and places hold for the slot's length"
-            self._slot, self._held, self._idle = slot, self._held + 1, 0
+                assert levels == self._levels
+            self._levels, self._slot, self._held, self._idle = levels, slot, self._held + 1, 0
             assert last == (self._held == self.length)
         else:
             assert pins == [0, 0, 0, 0]
             assert not last
+            assert levels == (0, 0, 0)
             self._held, self._idle = 0, self._idle + 1
         if last:
             self.slots.append(slot)
+            self.levels.append(levels)
             self._held = 0
         self.done = bool(ctx.get(dut.done))
 
     async def start(self, ctx):
-        self.slots, self.cycles, self.done = [], 0, False
+        self.slots, self.levels, self.cycles, self.done = [], [], 0, False
         self._held, self._idle, self._slot = 0, self.dead, None
         ctx.set(self.dut.start, 1)
         await self.tick(ctx)
@@ -146,10 +153,27 @@ def packed(levels):
     return int(sum(1 << int(line) for line in np.flatnonzero(levels)))
 
 
+GOLDEN = ("slots_min", "slots_max", "scrambled", "seed", "origin")
+"""Settings that the golden pulses depend on."""
+
+
+def expected_levels(parameters, x, delta, kappas, scheme, encoding):
+    """The level pins of every slot, from the golden model."""
+    levels = []
+    for train in UpdatePulses(parameters, x, delta, kappas, **encoding).trains():
+        down = downward(len(train.rows) // len(PHASES))
+        rows, columns = (
+            [int(sum(int(level) << 2 * line for line, level in enumerate(slot))) for slot in side]
+            for side in select_levels(train.rows, train.columns, down, scheme)
+        )
+        levels += zip(rows, columns, down.tolist(), strict=True)
+    return levels
+
+
 def expected_slots(parameters, x, delta, kappas, **settings):
     """The pins of every slot, from the golden model."""
     slots = []
-    golden = {name: value for name, value in settings.items() if name not in ("length", "dead")}
+    golden = {name: value for name, value in settings.items() if name in GOLDEN}
     for train in UpdatePulses(parameters, x, delta, kappas, **golden).trains():
         place = (train.rank, train.tile_row, train.tile_column)
         for row, column in zip(train.rows, train.columns, strict=True):
@@ -184,6 +208,8 @@ def check_update(bench, ctx, x, delta, kappas, settings):
     assert len(bench.slots) == len(expected)
     assert bench.slots == expected
     encoding = {name: settings[name] for name in settings_of(True, 0)}
+    scheme = settings.get("levels", "none")
+    assert bench.levels == expected_levels(parameters, x, delta, kappas, scheme, encoding)
     report = Crossbar(parameters, len(delta), len(x), 1.0, 101).update(x, delta, kappas, **encoding)
     assert ctx.get(dut.clips) == report.clips
     assert ctx.get(dut.pulses) == report.pulses
@@ -339,6 +365,19 @@ def test_a_layer_lies_anywhere_in_the_grid_of_tiles():
             pins.append([slot[3:] for slot in bench.slots])
         assert places == [{(row, column) for row in range(3) for column in range(3)}] * 4
         assert pins == pins[:1] * 4
+
+    simulate(bench.dut, drive)
+
+
+@pytest.mark.parametrize("scrambled", [True, False])
+@pytest.mark.parametrize("levels", ["V/2", "V/3"])
+def test_level_pins_select_and_inhibit_as_the_scheme_says(scrambled, levels):
+    bench = Bench(SMALL)
+    x, delta, kappas = random_factors(np.random.default_rng(21), SMALL, 9, 7, 2)
+
+    async def drive(ctx):
+        settings = {**settings_of(scrambled, 8, 2, 3), "levels": levels, "length": 2, "dead": 1}
+        await update(bench, ctx, x, delta, kappas, settings)
 
     simulate(bench.dut, drive)
 
