@@ -202,7 +202,7 @@ def compare_update(
 
 
 class Bench:
-    """A clocked, reset accelerator with its host."""
+    """A clocked, reset accelerator with its host; the array is ready and has no codes to send."""
 
     def __init__(self, dut: Any, job: Job) -> None:
         self.dut = dut
