@@ -38,8 +38,6 @@ class PinArray:
         """Beats of codes yet to send."""
         self.faults: list[str] = []
         """What no array may ever see."""
-        for pin in (dut.adc_valid, dut.adc_codes, dut.adc_saturated):
-            pin.value = 0
 
     async def run(self) -> None:
         """Sleep while no line is driven; otherwise look in the middle of each cycle."""

@@ -161,23 +161,28 @@ def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:
         runner = get_runner(built.simulator)
         runner.log.setLevel(logging.WARNING)
         log = folder / "log"
-        results = runner.test(
-            test_module=bench,
-            hdl_toplevel=TOP,
-            hdl_toplevel_lang="verilog",
-            build_dir=built.folder,
-            test_dir=folder,
-            testcase=test,
-            timescale=TIMESCALE if built.simulator == "icarus" else None,
-            log_file=log,
-            extra_env={
-                JOB_VARIABLE: str(folder / "job"),
-                ANSWER_VARIABLE: str(folder / "answer"),
-                "COCOTB_LOG_LEVEL": "WARNING",
-                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *_python_path()]),
-            },
-        )
-        _, failures = get_results(results)
+        results = folder / "results.xml"
+        with suppress(SystemExit):  # in which cocotb ends under pytest where a test fails
+            runner.test(
+                test_module=bench,
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=built.folder,
+                test_dir=folder,
+                testcase=test,
+                timescale=TIMESCALE if built.simulator == "icarus" else None,
+                log_file=log,
+                results_xml=str(results),
+                extra_env={
+                    JOB_VARIABLE: str(folder / "job"),
+                    ANSWER_VARIABLE: str(folder / "answer"),
+                    "COCOTB_LOG_LEVEL": "WARNING",
+                    "PYTHONPATH": os.pathsep.join(
+                        [str(Path(__file__).parents[1]), *_python_path()]
+                    ),
+                },
+            )
+        failures = not results.exists() or get_results(results)[1]
         answer = folder / "answer"
         if failures or not answer.exists():
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
