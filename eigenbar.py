@@ -65,6 +65,7 @@ from golden_model.training_settings import (
 from hdl import verilog
 from hdl.verilog import GenerationError
 from sim import cosim as simulation
+from sim import read_cosim as read_simulation
 from sim import rtl_training
 from sim.cosim import CosimError
 from sim.demo import Demo, run_demo
@@ -296,6 +297,75 @@ def _shape(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise CosimError(f"--shape {text!r} must be four integers M,N,K,B") from None
     return m, n, k, b
+
+
+@app.command("cosim-reads")
+def cosim_reads(
+    shape: Annotated[str, typer.Option(metavar="M,N", help="Outputs and inputs of the layer.")],
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    simulator: SimulatorOption = "verilator",
+    vectors: Annotated[int, typer.Option(help="Vectors of each run.")] = 2,
+    dac_bits: Annotated[int, typer.Option(help="Bits of an input code, sign included.")] = 5,
+    adc_bits: Annotated[int, typer.Option(help="Bits of an ADC's code.")] = 6,
+    stalls: Annotated[
+        float, typer.Option(help="Probability that a channel or the array pauses in a cycle.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    builds: BuildsOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Read random vectors through an array on the generated Verilog's pins, both ways.
+
+    Each way with both encodings of the inputs; sums, counters and cycles are compared.
+    """
+    parameters = chosen_parameters(preset, config, settings)
+    check_results(json)
+    if not 0 <= stalls < 1:
+        raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
+    try:
+        m, n = (int(part) for part in shape.split(","))
+    except ValueError:
+        raise CosimError(f"--shape {shape!r} must be two integers M,N") from None
+    runs = read_simulation.random_reads(
+        parameters, [(m, n)], vectors, seed, dac_bits=dac_bits, adc_bits=adc_bits
+    )
+    with console.status("") as status:
+        results = read_simulation.cosimulate_reads(
+            parameters,
+            runs,
+            simulator,
+            stall=stalls,
+            seed=seed,
+            folder=builds,
+            results=json,
+            progress=status.update,
+        )
+    print_table(
+        ("reads", "compared", "mismatches", "cycles", "conversions", "ADC", "sums saturated"),
+        (
+            (
+                row["name"],
+                f"{row['values_compared']}",
+                f"{row['mismatches']}",
+                f"{row['cycles']}",
+                f"{row['drives']}",
+                f"{row['adc_saturations']}",
+                f"{row['sum_saturations']}",
+            )
+            for row in results["runs"]
+        ),
+    )
+    typer.echo(
+        f"{results['values_compared']} values compared, {results['mismatches']} mismatches, "
+        f"{results['cycles']} cycles, {results['cycles_per_second']:.0f} cycles/s on {simulator}"
+    )
+    for row in results["runs"]:
+        for text in row["first_mismatches"]:
+            typer.echo(text, err=True)
+    if results["mismatches"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -171,13 +171,15 @@ def compare_update(
 
 
 class Bench:
-    """A clocked, reset accelerator with its host."""
+    """A clocked, reset accelerator with its host; the array is ready and has no codes to send."""
 
     def __init__(self, dut: Any, job: Job) -> None:
         self.dut = dut
         self.parameters = job.parameters
         self.driver = AcceleratorDriver(dut, job.parameters)
         dut.array_ready.value = 1
+        for pin in (dut.adc_valid, dut.adc_codes, dut.adc_saturated):
+            pin.value = 0
         self.monitor = PinMonitor(dut)
         self.held: FixedState | None = None
         if job.stall:

@@ -24,10 +24,7 @@ from sim.packets import batch_packets, batch_settings, read_settings
 
 
 class AcceleratorDriver:
-    """Reads and writes registers by name, and sends and receives packets.
-
-    The array is ready, and has no codes to send.
-    """
+    """Reads and writes registers by name, and sends and receives packets."""
 
     def __init__(self, dut: Any, parameters: Parameters) -> None:
         self.parameters = parameters

@@ -60,6 +60,8 @@ class PinArray:
             if idle.any() or driven.all(axis=0).any() or int(dut.slot_valid.value):
                 self.faults.append(f"lines {rows.tolist()}, {columns.tolist()} in a read")
             self.reads.slot(driven[0] - driven[1])
+            if int(dut.convert.value) and not int(dut.sensed.value) and driven.any():
+                self.faults.append("lines driven to clear the integrators")
             if int(dut.convert.value):
                 await self._answer(self.reads)
 

@@ -173,6 +173,7 @@ class ReadBench:
         count = p.tile_columns if transposed else p.tile_rows
         self.array.slot(bits(driven[0], count) - bits(driven[1], count))
         if ctx.get(dut.convert):
+            assert ctx.get(self.dut.reader.sensed) or pins == IDLE_LINES  # only clears
             self._convert(ctx)
 
     def _convert(self, ctx):

@@ -16,11 +16,12 @@ pytestmark = pytest.mark.xdist_group("simulation")  # one worker builds, once
 def test_both_ways_and_encodings_of_several_tiles_between_batches(accelerator, simulator, stall):
     runs = random_reads(accelerator, ((13, 21), (40, 9)), 2, seed=3)
     batches = random_batches(accelerator, (13, 21, 2, 5), 2, 3, "gaussian", 4, update=True)
-    answers = cosimulate_reads(accelerator, runs, simulator, batches=batches, stall=stall, seed=2)
-    assert [answer.first_mismatches for answer in answers] == [[]] * len(runs)
-    assert all(answer.adc_saturations for answer in answers)
-    assert any(answer.sum_saturations for answer in answers)
-    assert answers[0].drives == 1 + 2 * 2 * 3  # vectors, tiles of columns, tiles of rows
+    results = cosimulate_reads(accelerator, runs, simulator, batches=batches, stall=stall, seed=2)
+    assert [row["first_mismatches"] for row in results["runs"]] == [[]] * len(runs)
+    assert results["mismatches"] == 0
+    assert all(row["adc_saturations"] for row in results["runs"])
+    assert any(row["sum_saturations"] for row in results["runs"])
+    assert results["runs"][0]["drives"] == 1 + 2 * 2 * 3  # vectors, tiles of columns, tiles of rows
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
