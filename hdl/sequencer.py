@@ -114,8 +114,10 @@ class Sequencer(wiring.Component):
         p = self.parameters
         m.submodules.programs = programs = self._programs
         groups = p.groups(p.max_rank)
-        side, bank = Signal(), Signal()
-        group, pivot_group = Signal(group_shape(p)), Signal(group_shape(p))
+        side = Signal()
+        bank = Signal()
+        group = Signal(group_shape(p))
+        pivot_group = Signal(group_shape(p))
         pivot = Signal(column_shape(p))
         blocks_left = Signal(BLOCK_BITS)
         waiting = Signal()  # what the state began is under way
@@ -131,8 +133,9 @@ class Sequencer(wiring.Component):
         next_group = Mux(pivot == p.columns - 1, pivot_group + 1, pivot_group)
 
         # Flags: what passes wait for
-        settled, ready = Signal(groups), Signal(groups)
-        aligned = Signal()
+        settled = Signal(groups, name="settled_groups")
+        ready = Signal(groups, name="ready_groups")
+        aligned = Signal(name="group_aligned")
         with m.If(self.settled):
             m.d.sync += settled.bit_select(self.settled_group, 1).eq(1)
         with m.If(self.coefficients_ready):

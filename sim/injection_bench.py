@@ -62,12 +62,30 @@ class Interrupter(Bench):
         self.timeline.clear()
         await self.driver.start()
 
-    async def moment(self, phase: str, lead: int) -> None:
-        """Wait for a random cycle of `phase`, by the reference timeline, less `lead` cycles."""
-        cycles = [cycle for cycle, seen in enumerate(self.reference) if seen == phase]
-        target = int(self.random.choice(cycles)) - lead
+    async def moment(self, phase: str, lead: int, cycles: int | None = None) -> None:
+        """Wait for a random cycle of `phase`, of the first `cycles` of the reference timeline if
+        they are given, less `lead` cycles."""
+        seen = [cycle for cycle, name in enumerate(self.reference[:cycles]) if name == phase]
+        target = int(self.random.choice(seen)) - lead
         while len(self.timeline) < target:
             await RisingEdge(self.dut.clk)
+
+    async def meet(self, phase: str, lead: int) -> None:
+        """Send the batch and wait for a random moment near `phase`; in WAIT, for blocks that do
+        not come."""
+        packets = self.driver.packets(self.batch)
+        if phase != "WAIT":
+            for packet in packets:
+                self.driver.send(packet)
+            await self.moment(phase, lead)
+            return
+        for packet in packets[: int(self.random.integers(1, len(packets)))]:
+            self.driver.send(packet)
+        sent, waited = False, int(self.random.integers(4, 20))
+        while not sent or waited:
+            await RisingEdge(self.dut.clk)
+            sent = self.driver.source.empty() and not self.driver.source.active
+            waited = waited - 1 if sent and self.phase == phase else waited
 
     async def hold_back(self, beats: int) -> None:
         """Pause the stream after `beats`, or one or two more."""
@@ -86,9 +104,7 @@ class Interrupter(Bench):
         """Reset the machine and its host in `phase`; the phase in which it was."""
         if phase != "IDLE":
             await self.start_run()
-            for packet in self.driver.packets(self.batch):
-                self.driver.send(packet)
-            await self.moment(phase, 0)
+            await self.meet(phase, 0)
         await FallingEdge(self.dut.clk)
         met = self.phase
         self.dut.rst.value = 1
@@ -114,9 +130,7 @@ class Interrupter(Bench):
                 await command
         else:
             await self.driver.start()
-            for packet in self.driver.packets(self.batch):
-                self.driver.send(packet)
-            await self.moment(phase, int(self.random.integers(2, 8)))
+            await self.meet(phase, int(self.random.integers(2, 8)))
             await self.driver.abort()
         await self.idle()
         return self.last if (await self.driver.fields("ERROR"))["aborted"] else "IDLE"
@@ -130,10 +144,14 @@ class Interrupter(Bench):
         for packet in sent:
             self.driver.send(packet)
         await self.hold_back(sum(map(len, sent)) // self.parameters.stream_bytes - 4)
-        while self.phase != phase:
-            await RisingEdge(self.dut.clk)
-        cycles = sum(seen == phase for seen in self.reference)
-        await ClockCycles(self.dut.clk, 1 + int(self.random.integers(min(cycles, 40))))
+        if index < 2:
+            while self.phase != phase:
+                await RisingEdge(self.dut.clk)
+            await ClockCycles(self.dut.clk, 1 + int(self.random.integers(20)))
+        else:  # the run is that of the reference until it comes to need the packet
+            weigh = self.reference.index("WEIGH")
+            block = weigh + self.reference[weigh:].index("WAIT")
+            await self.moment(phase, int(self.random.integers(1, 8)), block)
         self.driver.source.pause = False
         await self.idle()
         return self.last
