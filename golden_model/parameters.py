@@ -47,7 +47,7 @@ class Parameters:
     tile_rows: int = _bounded(64, 2, 1024, "row lines of the crossbar tile (activation side)")
     tile_columns: int = _bounded(64, 2, 1024, "column lines of the crossbar tile (error side)")
     grid_rows: int = _bounded(64, 1, 4096, "rows of tiles that the drivers can address")
-    grid_columns: int = _bounded(4, 1, 4096, "columns of tiles that the drivers can address")
+    grid_columns: int = _bounded(16, 1, 4096, "columns of tiles that the drivers can address")
     max_slots: int = _bounded(256, 1, 1024, "most slots of an update's phase", power_of_two=True)
     adcs: int = _bounded(4, 1, 64, "ADCs side by side: codes of a read a cycle", power_of_two=True)
     adc_bits: int = _bounded(12, 2, 24, "bits of an ADC's code pins")

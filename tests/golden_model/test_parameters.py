@@ -30,7 +30,10 @@ def test_parameters_are_immutable():
         ({"width": True}, "width = True"),
         ({"lanes": 12}, "lanes = 12 .* a power of two from 2 to 64"),
         ({"tile_rows": 40}, "tile_rows = 40 must be a multiple of lanes = 16"),
-        ({"tile_columns": 32}, "grid_columns = 4 cannot hold max_m = 256 .* takes at least 8"),
+        (
+            {"tile_columns": 32, "grid_columns": 4},
+            "grid_columns = 4 cannot hold max_m = 256 .* takes at least 8",
+        ),
         ({"grid_rows": 31}, "grid_rows = 31 cannot hold max_n = 2048 .* takes at least 32"),
         ({"adcs": 32}, "adcs = 32 exceed lanes = 16: .* lower adcs or raise lanes"),
         ({"adc_bits": 25}, "adc_bits = 25 .* from 2 to 24"),
