@@ -247,8 +247,7 @@ def cosim(
     """Run the generated Verilog and compare it with the golden model on every bit."""
     parameters = chosen_parameters(preset, config, settings)
     check_results(json)
-    if not 0 <= stalls < 1:
-        raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
+    _check_stalls(stalls)
     if from_training == (shape is not None):
         raise CosimError("give one of --shape M,N,K,B and --from-training")
     if shape is not None:
@@ -293,9 +292,7 @@ def cosim(
         f"{results['cycles']} cycles for {results['ideal_cycles']} ideal, "
         f"{results['cycles_per_second']:.0f} cycles/s on {simulator}"
     )
-    for row in results["batches"]:
-        for text in row["first_mismatches"]:
-            typer.echo(text, err=True)
+    _tell_mismatches(results["batches"])
     if difference := results.get("first_difference"):
         typer.echo(f"traces differ first in {difference}", err=True)
     if results["mismatches"] or difference:
@@ -308,6 +305,17 @@ def _shape(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise CosimError(f"--shape {text!r} must be four integers M,N,K,B") from None
     return m, n, k, b
+
+
+def _check_stalls(stalls: float) -> None:
+    if not 0 <= stalls < 1:
+        raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
+
+
+def _tell_mismatches(rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        for text in row["first_mismatches"]:
+            typer.echo(text, err=True)
 
 
 @app.command("cosim-reads")
@@ -333,8 +341,7 @@ def cosim_reads(
     """
     parameters = chosen_parameters(preset, config, settings)
     check_results(json)
-    if not 0 <= stalls < 1:
-        raise CosimError(f"--stalls {stalls} must be at least 0 and below 1")
+    _check_stalls(stalls)
     try:
         m, n = (int(part) for part in shape.split(","))
     except ValueError:
@@ -372,9 +379,7 @@ def cosim_reads(
         f"{results['values_compared']} values compared, {results['mismatches']} mismatches, "
         f"{results['cycles']} cycles, {results['cycles_per_second']:.0f} cycles/s on {simulator}"
     )
-    for row in results["runs"]:
-        for text in row["first_mismatches"]:
-            typer.echo(text, err=True)
+    _tell_mismatches(results["runs"])
     if results["mismatches"]:
         raise typer.Exit(1)
 

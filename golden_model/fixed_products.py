@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from golden_model.compiled import AVAILABLE, compiled, vectorised
 from golden_model.formats import Words
+from golden_model.scalar import ROUNDER
 
-_ROUNDER = 1.5 * 2.0**52  # float64 has no fraction bits here: adding it rounds half to even
 _TURNED = 8
 """Samples whose words are turned at once: a line of a processor's cache."""
 
@@ -53,7 +53,7 @@ def _loop_block_words(
         for j in range(len(rows)):
             row, word = rows[j], words[j]
             for s in range(len(row)):
-                word[s] = min((row[s] * scale + _ROUNDER) - _ROUNDER, maximum)
+                word[s] = min((row[s] * scale + ROUNDER) - ROUNDER, maximum)
         return words
     samples = values[part]
     count, dimension = samples.shape
@@ -62,7 +62,7 @@ def _loop_block_words(
         last = min(first + _TURNED, count)
         for j in range(dimension):
             for s in range(first, last):
-                words[j, s] = min((samples[s, j] * scale + _ROUNDER) - _ROUNDER, maximum)
+                words[j, s] = min((samples[s, j] * scale + ROUNDER) - ROUNDER, maximum)
     return words
 
 

@@ -72,24 +72,6 @@ class WordFormat:
         clipped = np.clip(words, self.minimum, self.maximum)
         return clipped, int(np.count_nonzero(words != clipped))
 
-    def fill(
-        self, values: Words, *, least: NDArray[np.int64] | None = None, out: Words | None = None
-    ) -> tuple[Words, NDArray[np.int64], int]:
-        """Each row of integers `values` narrowed by the shift at which its largest fills a word.
-
-        A row's shift is no smaller than its `least`. Returns (words, shifts, saturated), the words
-        in `out` if that is given, which may be `values`. Only a rounding carry of the largest can
-        saturate.
-        """
-        if out is None:
-            out = values.copy()
-        elif out is not values:
-            out[:] = values
-        if least is None:
-            least = np.full(len(values), NO_LEAST)
-        shifts = np.empty(len(values), np.int64)
-        return out, shifts, fill_rows(out, self.width, least, shifts)
-
     def exponent_of(self, values: NDArray[np.floating]) -> int:
         """The exponent that real `values` share as words; 0 if all are zero.
 
@@ -121,7 +103,11 @@ class WordFormat:
 
 @compiled
 def fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray[np.int64]) -> int:
-    """`fill_row` of each of `rows`, in place; returns how many words saturated."""
+    """Narrow each of `rows` of integers to words by `fill_row`, in place.
+
+    A row's shift, written to `shifts`, is no smaller than its `least`. Returns how many words
+    saturated.
+    """
     saturated = 0
     for row in range(len(rows)):
         shifts[row], count = fill_row(rows[row], width, 1.0, least[row])
@@ -131,7 +117,11 @@ def fill_rows(rows: Words, width: int, least: NDArray[np.int64], shifts: NDArray
 
 @compiled
 def fill_row(row: Words, width: int, unit: float, least: int = NO_LEAST) -> tuple[int, int]:
-    """`WordFormat.fill` of one row of multiples of `unit`, in place: (shift, saturated)."""
+    """Narrow a row of multiples of `unit` by the shift at which its largest fills a word, in place.
+
+    The shift is no smaller than `least`. Returns (shift, saturated): only a rounding carry of the
+    largest can saturate.
+    """
     low, high = extremes(row)
     largest = max(high, -unit - low)
     shift = max(math.frexp(largest)[1] - (width - 1), int(least))

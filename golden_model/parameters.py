@@ -9,6 +9,7 @@ from typing import Any
 
 from golden_model.files import read_toml
 from golden_model.formats import EXACT_BITS, WordFormat
+from golden_model.reads import MAX_ADC_BITS
 
 HISTORY_BITS = 28
 """Least bits of the weight that multiplies the previous factors before new data is added."""
@@ -50,7 +51,7 @@ class Parameters:
     grid_columns: int = _bounded(16, 1, 4096, "columns of tiles that the drivers can address")
     max_slots: int = _bounded(256, 1, 1024, "most slots of an update's phase", power_of_two=True)
     adcs: int = _bounded(4, 1, 64, "ADCs side by side: codes of a read a cycle", power_of_two=True)
-    adc_bits: int = _bounded(12, 2, 24, "bits of an ADC's code pins")
+    adc_bits: int = _bounded(12, 2, MAX_ADC_BITS, "bits of an ADC's code pins")
 
     def __post_init__(self) -> None:
         for parameter in fields(self):

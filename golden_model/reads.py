@@ -45,6 +45,9 @@ ENCODINGS = ("pulse-width", "bit-serial")
 MAX_DAC_BITS = 16
 """Most bits of an input code."""
 
+MAX_ADC_BITS = 24
+"""Most bits of an ADC's code."""
+
 FLOAT32_BITS = 24
 """Integers of magnitude up to 2**24 are exact in float32."""
 
@@ -95,7 +98,7 @@ class Reads:
                                 f"{', '.join(choices)}")  # fmt: skip
         for name, low, high in (
             ("dac_bits", 2, MAX_DAC_BITS),
-            ("adc_bits", 2, 24),
+            ("adc_bits", 2, MAX_ADC_BITS),
             ("sum_bits", 2, 40),
             ("retries", 0, 16),
         ):

@@ -28,7 +28,8 @@ LARGEST = math.ldexp(1 - 2.0**-SIGNIFICAND_BITS, EXPONENT_MAX)
 SMALLEST = math.ldexp(0.5, EXPONENT_MIN)
 
 _SIGNIFICAND = 2.0**SIGNIFICAND_BITS
-_ROUNDER = 1.5 * 2.0**52  # float64 has no fraction bits here: adding it rounds half to even
+ROUNDER = 1.5 * 2.0**52
+"""Float64 has no fraction bits here: adding it, and taking it away, rounds half to even."""
 
 RSQRT_INDEX_BITS = 9
 """Address bits of the reciprocal square root's table."""
@@ -41,7 +42,7 @@ RSQRT_ENTRY_BITS = 12
 def round_scalar(value: float) -> float:
     """The scalar nearest to a non-negative float64 `value`."""
     fraction, power = math.frexp(value)
-    significand = (fraction * _SIGNIFICAND + _ROUNDER) - _ROUNDER
+    significand = (fraction * _SIGNIFICAND + ROUNDER) - ROUNDER
     rounded = math.ldexp(significand, power - SIGNIFICAND_BITS)
     if SMALLEST <= rounded <= LARGEST:
         return rounded

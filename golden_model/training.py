@@ -45,6 +45,9 @@ Labels = NDArray[np.int64]
 UNCOUNTED = ("bounded", "cell_writes")
 """Counters of updates that a machine does not have."""
 
+WRITES = ("writes_worst", "writes_mean")
+"""Results of `Trainer.writes`."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -357,7 +360,7 @@ def summary(
         "images_per_second": sum(epoch["images"] for epoch in history)
         / sum(epoch["seconds"] for epoch in history),
         **{name: sum(epoch[name] for epoch in history) for name in sums if name in history[0]},
-        **{name: history[-1][name] for name in trainer.writes()},
+        **{name: history[-1][name] for name in WRITES if name in history[-1]},
         **{
             table: {
                 name: sum(epoch[table][name] for epoch in history) for name in history[0][table]

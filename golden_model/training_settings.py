@@ -15,7 +15,7 @@ from golden_model.optimizers import LayerPlan
 from golden_model.parameters import PRESETS, Parameters
 from golden_model.read_pins import SUM_BITS
 from golden_model.reads import MAX_DAC_BITS, Reads
-from golden_model.twin import OPERAND_BITS
+from golden_model.twin import MAX_STATES as MAX_TWIN_STATES
 
 OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
@@ -23,10 +23,6 @@ RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
 SCHEDULES = ("constant", "step", "cosine")
 ARITHMETICS = ("float", "fixed", "rtl")
 ARRAYS = ("ideal", "pulsed")
-
-
-MAX_TWIN_STATES = 1 << OPERAND_BITS
-"""Most states of a device of the digital twin."""
 
 
 class TrainingError(ValueError):

@@ -28,6 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from golden_model.formats import WordFormat
 from golden_model.random_bits import Mixer
+from golden_model.reads import MAX_ADC_BITS, MAX_DAC_BITS
 
 Cells = NDArray[np.int64]
 """An integer for each cell, (tiles x rows x columns)."""
@@ -47,6 +48,8 @@ SPREAD_FRACTION_BITS = 12
 OPERAND_BITS = 18
 """Most bits of a conductance and of a cell's step: a multiplier's operands on the FPGAs in view."""
 
+MAX_STATES = 1 << OPERAND_BITS
+"""Most states of a device."""
 
 SHIFT_MAX = 31
 """Largest right shift of a sum on its way to a code."""
@@ -107,12 +110,12 @@ class TwinSpec:
             ("columns", 1, 1024),
             ("grid_rows", 1, 4096),
             ("grid_columns", 1, 4096),
-            ("states", 2, 1 << OPERAND_BITS),
+            ("states", 2, MAX_STATES),
             ("fraction_bits", 0, OPERAND_BITS - 1),
             ("cells_per_cycle", 1, 1024),
-            ("dac_bits", 2, 16),
+            ("dac_bits", 2, MAX_DAC_BITS),
             ("adcs", 1, 64),
-            ("adc_bits", 2, 24),
+            ("adc_bits", 2, MAX_ADC_BITS),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:

@@ -22,6 +22,9 @@ from hdl.sum_sender import SumSender, send_cycles, sent_layout
 VECTOR_BITS = 16
 """Bits of the number of vectors of a run."""
 
+MAX_VECTORS = (1 << VECTOR_BITS) - 1
+"""Most vectors of a run."""
+
 CHECK_CYCLES = 2
 """Clock cycles until what follows from the settings has come to rest."""
 

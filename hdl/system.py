@@ -1,7 +1,6 @@
 """A whole machine without an analog chip: the accelerator and the digital twin of its array."""
 
 from amaranth import Module
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
@@ -11,7 +10,7 @@ from golden_model.twin import TwinSpec
 from hdl.accelerator import Accelerator
 from hdl.twin import CrossbarTwin
 from hdl.twin_lane import cell_layout
-from hdl.verilog import NAME, join_assignments
+from hdl.verilog import to_verilog
 
 FAULTS = ("overflow", "line_fault", "tile_fault", "read_fault")
 """The twin's faults, the bits of port `faults` from the lowest."""
@@ -135,5 +134,4 @@ class System(wiring.Component):
 def system_verilog(parameters: Parameters, spec: TwinSpec) -> tuple[str, list[str]]:
     """The Verilog of `System`, module `hdl.verilog.NAME`, and the names of its ports."""
     system = System(parameters, spec)
-    text = join_assignments(verilog.convert(system, name=NAME, strip_internal_attrs=True))
-    return text, ["clk", "rst", *system.signature.members]
+    return to_verilog(system), ["clk", "rst", *system.signature.members]

@@ -16,6 +16,7 @@ from typing import Any
 
 from amaranth import Shape
 from amaranth.back import verilog
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from golden_model.cost import BLOCK_STEPS, IDEAL_BLOCK_CYCLES
@@ -58,13 +59,18 @@ class Design:
     def of(parameters: Parameters) -> Design:
         """The design of `parameters`; takes seconds, and is kept."""
         accelerator = Accelerator(parameters)
-        text = join_assignments(verilog.convert(accelerator, name=NAME, strip_internal_attrs=True))
+        text = to_verilog(accelerator)
         ports = [Port(name, "input", 1, PORTS[name]) for name in ("clk", "rst")]
         for name, member in accelerator.signature.members.items():
             meaning = next(text for prefix, text in PORTS.items() if name.startswith(prefix))
             direction = "input" if member.flow == In else "output"
             ports.append(Port(name, direction, Shape.cast(member.shape).width, meaning))
         return Design(parameters, text, tuple(ports))
+
+
+def to_verilog(component: wiring.Component) -> str:
+    """The Verilog of `component` as module `NAME`, for simulators and synthesis alike."""
+    return join_assignments(verilog.convert(component, name=NAME, strip_internal_attrs=True))
 
 
 _NAME = r"(?P<name>\\\S+ |[A-Za-z_]\w*)"

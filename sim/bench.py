@@ -301,9 +301,9 @@ class Bench:
                 return
         raise SimTimeoutError("the accelerator did not return to idle")
 
-    async def recover(self, batch: Batch, mistake: str) -> dict[str, int]:
-        """The bits of ERROR that are set after `mistake`; clears them and the streams, and runs
-        `batch`, which must be bit-exact."""
+    async def settle(self, mistake: str) -> dict[str, int]:
+        """The bits of ERROR that are set after `mistake`, when the machine is idle and its lines
+        are; clears them and the streams."""
         driver, dut = self.driver, self.dut
         await self.idle()
         errors = await driver.fields("ERROR")
@@ -322,9 +322,14 @@ class Bench:
         await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
         while not driver.sink.empty():
             driver.sink.recv_nowait()
+        return {name: value for name, value in errors.items() if value}
+
+    async def recover(self, batch: Batch, mistake: str) -> dict[str, int]:
+        """What `settle` returns; then runs `batch`, which must be bit-exact."""
+        errors = await self.settle(mistake)
         answer = await self.run(batch)
         assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"
-        return {name: value for name, value in errors.items() if value}
+        return errors
 
     def _traced(
         self,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from amaranth.back import verilog
 
 from golden_model import scalar, training
 from golden_model.cost import IDEAL_BLOCK_CYCLES
@@ -23,7 +22,7 @@ from golden_model.sbpca import blocks
 from golden_model.training import LayerSample
 from golden_model.training_settings import TrainingSettings
 from hdl.accelerator import Accelerator
-from hdl.verilog import NAME, Design, join_assignments
+from hdl.verilog import Design, to_verilog
 from sim.job import Answer, Batch, Job, Update
 from sim.runner import Build, build, run
 from sim.tools import environment
@@ -234,8 +233,9 @@ def build_accelerator(parameters: Parameters, simulator: str, folder: Path | Non
 def build_traced(parameters: Parameters, simulator: str, folder: Path | None = None) -> Build:
     """The same with trace ports."""
     accelerator = Accelerator(parameters, trace=True)
-    text = join_assignments(verilog.convert(accelerator, name=NAME, strip_internal_attrs=True))
-    return build(text, ["clk", "rst", *accelerator.signature.members], simulator, folder)
+    return build(
+        to_verilog(accelerator), ["clk", "rst", *accelerator.signature.members], simulator, folder
+    )
 
 
 def cosimulate(

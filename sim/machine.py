@@ -27,7 +27,7 @@ from golden_model.read_pins import VectorSums
 from golden_model.reads import Reads, Saturations
 from golden_model.sbpca import Array, blocks
 from golden_model.twin import TwinSpec
-from hdl.reader import VECTOR_BITS
+from hdl.reader import MAX_VECTORS
 from hdl.registers import RegisterMap
 from hdl.sum_sender import parts as parts_of_a_sum
 from sim.job import Batch, Update
@@ -101,10 +101,6 @@ class Harness(Protocol):
     def close(self) -> None:
         """End the simulation; its waveforms are then complete."""
         ...
-
-
-MAX_VECTORS = (1 << VECTOR_BITS) - 1
-"""Most vectors of a run of reads."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def read_settings(
         sum_bits=reads.sum_bits,
     )
     yield "READ", encoded
-    yield "TILE", registers["TILE"].encode(**dict(zip(("row", "column"), origin, strict=True)))
+    yield "TILE", _tile(registers, origin)
 
 
 def batch_settings(
@@ -115,8 +115,7 @@ def batch_settings(
     )
     yield "MODE", mode, 0
     origin = (0, 0) if update is None else update.origin
-    tile = dict(zip(("row", "column"), origin, strict=True))
-    yield "TILE", registers["TILE"].encode(**tile), 0
+    yield "TILE", _tile(registers, origin), 0
     if update is not None:
         yield "RATE", scalar.encode(update.rate), 0
         yield "SEED", update.seed, 0
@@ -126,3 +125,8 @@ def batch_settings(
         yield "LEVELS", registers["LEVELS"].encode(scheme=scheme), 0
         timing = {"length_less_1": update.slot_length - 1, "dead": update.dead}
         yield "SLOT_TIMING", registers["SLOT_TIMING"].encode(**timing), 0
+
+
+def _tile(registers: RegisterMap, origin: tuple[int, int]) -> int:
+    row, column = origin
+    return registers["TILE"].encode(row=row, column=column)

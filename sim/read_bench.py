@@ -7,7 +7,7 @@ from typing import Any
 
 import cocotb
 import numpy as np
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, with_timeout
 from cocotb.utils import get_sim_time
 
 from golden_model.read_pins import PinReads
@@ -210,22 +210,7 @@ async def mistakes(dut: Any) -> None:
     await bench.begin()
 
     async def recover(mistake: str) -> None:
-        for _ in range(10_000):
-            if not (await driver.fields("STATUS"))["busy"]:
-                break
-        else:
-            raise SimTimeoutError("the accelerator did not return to idle")
-        errors = await driver.fields("ERROR")
-        seen[mistake] = {name: value for name, value in errors.items() if value}
-        for _ in range(10_000):
-            if driver.source.empty() and not driver.source.active:
-                break
-            await ClockCycles(dut.clk, 10)
-        else:
-            raise SimTimeoutError(f"the accelerator does not take what is left after {mistake}")
-        await driver.write("ERROR", sum(field.mask for field in driver.map["ERROR"].fields))
-        while not driver.sink.empty():
-            driver.sink.recv_nowait()
+        seen[mistake] = await bench.settle(mistake)
         await driver.configure_reads(run)  # the array stays as it is, integrators and all
         answer = await bench.read(run)
         assert answer.mismatches == 0, f"after {mistake}: {answer.first_mismatches}"

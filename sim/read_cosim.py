@@ -13,6 +13,7 @@ from golden_model.files import write_json
 from golden_model.parameters import Parameters
 from golden_model.read_pins import SUM_BITS
 from golden_model.reads import ENCODINGS, MAX_DAC_BITS, Reads
+from hdl.reader import MAX_VECTORS
 from sim.cosim import CosimError, build_accelerator, check_shape
 from sim.job import Batch, Job, ReadRun
 from sim.runner import run
@@ -40,7 +41,7 @@ def random_reads(
     for m, n in shapes:
         check_shape(parameters, m, n, 1, 1)
     for name, value, low, high in (
-        ("vectors", vectors, 1, (1 << 16) - 1),
+        ("vectors", vectors, 1, MAX_VECTORS),
         ("dac_bits", dac_bits, 2, min(parameters.width, MAX_DAC_BITS)),
         ("adc_bits", adc_bits, 2, min(parameters.adc_bits, SUM_BITS - dac_bits + 1)),
     ):

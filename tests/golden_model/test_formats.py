@@ -8,7 +8,7 @@ from apytypes import APyFixed, OverflowMode, QuantizationMode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from golden_model.formats import WordFormat, magnitude_bits
+from golden_model.formats import NO_LEAST, WordFormat, fill_rows, magnitude_bits
 
 
 def rounded(value: int, shift: int) -> int:
@@ -57,7 +57,8 @@ def test_magnitude_bits_are_what_twos_complement_needs(values):
 def test_filling_is_narrowing_by_the_shift_of_the_largest(rows, width):
     word = WordFormat(width)
     values = np.array(rows, dtype=float)
-    words, shift, saturated = word.fill(values)
+    words, shift = values.copy(), np.empty(len(values), np.int64)
+    saturated = fill_rows(words, width, np.full(len(values), NO_LEAST), shift)
     expected_shift = magnitude_bits(values, axis=1) - (width - 1)
     expected, expected_saturated = word.narrow(values, expected_shift[:, None])
     assert np.array_equal(shift, expected_shift)

@@ -1,7 +1,6 @@
 """The digital twin behind the update driver, with what the accelerator has around them."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -13,7 +12,7 @@ from hdl.shapes import SCALAR, word_row
 from hdl.twin import CrossbarTwin
 from hdl.twin_lane import Command
 from hdl.update import UpdateDriver
-from hdl.verilog import NAME
+from hdl.verilog import to_verilog
 from sim.runner import Build, build
 
 LINES = (
@@ -117,4 +116,4 @@ def build_harness(parameters: Parameters, spec: TwinSpec) -> Build:
     """The harness built for Verilator."""
     harness = TwinHarness(parameters, spec)
     ports = ["clk", "rst", *harness.signature.members]
-    return build(verilog.convert(harness, name=NAME, strip_internal_attrs=True), ports, "verilator")
+    return build(to_verilog(harness), ports, "verilator")
