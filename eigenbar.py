@@ -62,8 +62,9 @@ from golden_model.training_settings import (
     TrainingSettings,
     with_width,
 )
-from hdl import verilog
-from hdl.verilog import GenerationError
+from hdl import generation
+from hdl.generation import GenerationError
+from hdl.verilog import Design
 from sim import cosim as simulation
 from sim import read_cosim as read_simulation
 from sim import rtl_training
@@ -195,12 +196,12 @@ def generate(
     parameters = chosen_parameters(preset, config, settings)
     check_results(json)
     with console.status("generating Verilog"):
-        paths = verilog.generate(parameters, out)
+        paths = generation.generate(parameters, out)
     for path in paths:
         typer.echo(path)
     if json is not None:
         files = [str(path) for path in paths]
-        write_json(json, {"files": files, **verilog.describe(verilog.Design.of(parameters))})
+        write_json(json, {"files": files, **generation.describe(Design.of(parameters))})
 
 
 @app.command()

@@ -96,10 +96,10 @@ class Register:
         return {field.name: (word & field.mask) >> field.low for field in self.fields}
 
 
-def package_version() -> int:
-    """The installed package's version as VERSION reads: major, minor, patch in a byte each."""
+def package_version() -> tuple[int, int, int]:
+    """Major, minor and patch of the installed package."""
     major, minor, patch = (int(part) for part in metadata.version("eigenbar").split(".")[:3])
-    return major << 16 | minor << 8 | patch
+    return major, minor, patch
 
 
 def _kind(field: FieldNode) -> Kind:
@@ -154,7 +154,8 @@ class RegisterMap:
         compiler = RDLCompiler()
         compiler.compile_file(str(DECLARATION))
         values: dict[str, Any] = {**parameters.as_dict()}
-        values["version"] = package_version()
+        major, minor, patch = package_version()
+        values["version"] = major << 16 | minor << 8 | patch
         values["max_slots_log2"] = parameters.max_slots.bit_length() - 1
         root = compiler.elaborate(parameters=values)
         return RegisterMap(tuple(_register(node) for node in root.top.children()))

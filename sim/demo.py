@@ -13,7 +13,7 @@ from golden_model.files import write_json
 from golden_model.page import check_plotting
 from golden_model.parameters import Parameters
 from golden_model.training_settings import TrainingSettings
-from hdl import verilog
+from hdl.generation import generate
 from sim.cosim import cosimulate, training_batches
 from sim.report import write_report
 from sim.tools import environment
@@ -79,7 +79,7 @@ def run_demo(
         results["training"][name] = training.train(settings, data, progress=show)
 
     progress("generating Verilog")
-    results["verilog"] = [str(path) for path in verilog.generate(demo.parameters, out / "verilog")]
+    results["verilog"] = [str(path) for path in generate(demo.parameters, out / "verilog")]
     write_json(out / "demo.json", results)
 
     progress("capturing a training batch")

@@ -9,7 +9,16 @@ import pytest
 from golden_model.parameters import Parameters
 from hdl.verilog import NAME, Design
 
-FILES = {f"{NAME}.v", "parameters.toml", "registers.md", "registers.json", "design.json"}
+FILES = {
+    f"{NAME}.v",
+    "parameters.toml",
+    "registers.md",
+    "registers.json",
+    "design.json",
+    f"{NAME}.h",
+    f"{NAME}.core",
+    f"{NAME}.xml",
+}
 
 
 @pytest.fixture
@@ -95,7 +104,7 @@ def test_failing_half_way_leaves_the_folder_as_it_was(run, tmp_path, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hdl.verilog.os.replace", full)
+    monkeypatch.setattr("hdl.generation.os.replace", full)
     status, _, error = run("--preset", "tiny", "--set", "max_n=24")
     assert status == 2
     assert "No space left on device" in error
