@@ -55,6 +55,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fpga]'
 	@mkdir -p benchmarks/results
 	@for script in benchmarks/*.py; do echo "== $$script"; \
 	  $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
