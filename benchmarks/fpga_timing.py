@@ -41,8 +41,8 @@ SMALLER = {
 RESOURCES = {"LUT": "TRELLIS_COMB", "FF": "TRELLIS_FF", "DSP": "MULT18X18D", "BRAM": "DP16KD"}
 """nextpnr's names of what is counted; a LUT of a carry chain is a LUT."""
 
-# abc9 of Yosys 0.70 gives a public name `a$1`, as Amaranth makes where two signals share a name,
-# and a private one the same new name, and stops without a word. So no such name stays public.
+# Yosys 0.70 ends without a word after abc9 on a whole accelerator. Hiding public names with a $,
+# which Amaranth makes where two signals share a name, is what it passes with; why is not known.
 SYNTHESIS = """\
 read_rtlil top.il
 rename -hide w:*$*
