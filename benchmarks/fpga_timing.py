@@ -98,6 +98,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE of a parameter")
     parser.add_argument("--json", type=Path, help="file that takes the results")
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds {options.seeds} must be at least 1")
     try:
         parameters = Parameters.from_mapping(SMALLER).with_settings(options.set)
     except ParameterError as error:

@@ -36,8 +36,7 @@ def c_header(registers: RegisterMap) -> str:
 
 def _register(register: Register) -> list[str]:
     name = f"{NAME}_{register.name}".upper()
-    locked = " Not writable while busy." if register.locked else ""
-    lines = [f"/* {register.name}: {register.description}{locked} */"]
+    lines = [f"/* {register.name}: {register.meaning} */"]
     if register.count is None:
         lines.append(f"#define {name}_OFFSET 0x{register.address:03X}u")
     else:

@@ -162,11 +162,10 @@ def _memory_map(registers: RegisterMap) -> Element:
 
 
 def _register(register: Register) -> Element:
-    locked = " Not writable while busy." if register.locked else ""
     dimension = [_element("dim", str(register.count))] if register.count else []
     return _element(
         "register",
-        *_described(register.name, register.description + locked),
+        *_described(register.name, register.meaning),
         *dimension,
         _element("addressOffset", f"'h{register.address:x}"),
         _element("size", str(DATA_BITS)),

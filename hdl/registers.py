@@ -63,6 +63,11 @@ class Register:
     description: str
 
     @property
+    def meaning(self) -> str:
+        """The description, and whether software must wait to write it."""
+        return self.description + (" Not writable while busy." if self.locked else "")
+
+    @property
     def writable(self) -> bool:
         """Whether software may write any of its fields."""
         return any(field.kind not in (Kind.CONSTANT, Kind.STATUS) for field in self.fields)
@@ -213,15 +218,14 @@ class RegisterMap:
             first, last = register.addresses()[0], register.addresses()[-1]
             place = f"0x{first:03X}" + (f"-0x{last:03X}" if register.count else "")
             name = register.name + (f"[{register.count}]" if register.count else "")
-            locked = " Not writable while busy." if register.locked else ""
             whole = register.fields[0].name == "value"
             if not whole:
-                lines.append(f"| {place} | {name} | | | | | {register.description}{locked} |")
+                lines.append(f"| {place} | {name} | | | | | {register.meaning} |")
             for field in register.fields:
                 top = field.low + field.width - 1
                 bits = f"{top}:{field.low}" if field.width > 1 else f"{field.low}"
                 head = f"| {place} | {name} |" if whole else "| | |"
-                text = register.description + locked if whole else field.description
+                text = register.meaning if whole else field.description
                 lines.append(
                     f"{head} {bits} | {field.name} | {field.kind.value} | "
                     f"0x{field.reset:X} | {text} |"
