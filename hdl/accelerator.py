@@ -194,12 +194,13 @@ class Accelerator(wiring.Component):
         busy = core.busy
         start, read = registers.control_start, registers.control_read
         starting = (start | read) & ~busy
+        aborting = Signal()  # a register: it resets most of the machine
+        m.d.sync += aborting.eq(registers.control_abort & busy)
         done = Signal()
-        with m.If(starting):
+        with m.If(starting | aborting):
             m.d.sync += done.eq(0)
         with m.Elif(core.finished | core.read_finished):
             m.d.sync += done.eq(1)
-        aborting = registers.control_abort & busy
         malformed = core.packet_short | core.packet_long
         errors = [field.name for field in registers.map["ERROR"].fields]
         m.d.comb += [

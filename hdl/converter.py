@@ -94,8 +94,8 @@ class Converter(wiring.Component):
         m.d.sync += [
             magnitude.eq(Mux(dot < 0, -dot, dot)),
             counted.eq(magnitude),
-            length.eq(highest_one(m, magnitude, "length_now")),
-            zeros.eq(leading_zeros(m, magnitude, "zeros_now")),
+            length.eq(highest_one(magnitude)),
+            zeros.eq(leading_zeros(magnitude)),
             normal.eq(counted << zeros),
             power.eq(length),
             self.value.eq(round_to_scalar(m, normal, power, "dot")),

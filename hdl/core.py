@@ -181,7 +181,7 @@ class Core(wiring.Component):
                 unit.rows_m.eq(sequencer.rows_m),
             ]
 
-        # Reads have the streams while they run.
+        # Of loader and reader one runs at most, and the other takes and sends nothing.
         from_sender, from_reader = sender.output, reader.output
         m.d.comb += [
             reader.start.eq(self.read & ~self.start & ~self.busy),
@@ -190,13 +190,13 @@ class Core(wiring.Component):
             reader.vectors.eq(self.vectors),
             reader.sizes_valid.eq(sequencer.sizes_valid & self.tiles_valid),
             loader.input.payload.eq(self.input.payload),
-            loader.input.valid.eq(self.input.valid & ~reader.busy),
+            loader.input.valid.eq(self.input.valid),
             reader.input.payload.eq(self.input.payload),
             reader.input.valid.eq(self.input.valid),
-            self.input.ready.eq(Mux(reader.busy, reader.input.ready, loader.input.ready)),
+            self.input.ready.eq(reader.input.ready | loader.input.ready),
             self.output.valid.eq(from_sender.valid | from_reader.valid),
             self.output.payload.last.eq(
-                Mux(reader.busy, from_reader.payload.last, from_sender.payload.last)
+                Mux(from_reader.valid, from_reader.payload.last, from_sender.payload.last)
             ),
             from_sender.ready.eq(self.output.ready),
             from_reader.ready.eq(self.output.ready),
@@ -207,7 +207,7 @@ class Core(wiring.Component):
             from_sender.payload.words,
             strict=True,
         ):
-            m.d.comb += sent.eq(Mux(reader.busy, sums, words))
+            m.d.comb += sent.eq(Mux(from_reader.valid, sums, words))
         for name in _READER_PORTS:
             port = getattr(reader, name)
             if name == "drive":

@@ -35,7 +35,11 @@ class Loader(wiring.Component):
     Lanes beyond n or m in a vector's last row are stored as zero, whatever the stream carried.
     A packet that ends early pulses `short`, one that does not end on its last beat pulses `long`;
     either stops the loader until the next `start`. With `drain` an idle loader discards beats;
-    otherwise it takes none. One beat a cycle.
+    otherwise it takes none. One beat a cycle, and two cycles between packets of blocks. A beat is
+    written in the cycle after it was taken: that of the last one is the first of `full` or
+    `state_loaded`.
+
+    The configuration must rest from the cycle before `start` on.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -78,26 +82,43 @@ class Loader(wiring.Component):
         row = Signal.like(self.factor_row)
         errors = Signal()  # the vector in hand belongs to the error side
         vector = Signal(range(max(p.max_block, p.max_rank) + 1))  # sample or rank
+        last_sample = Signal.like(vector)
         bank = Signal()
         address = Signal(range(p.buffer_rows))
         blocks_left = Signal(BLOCK_BITS)
-        samples = Signal.like(self.block)
+        opened = Signal()  # the buffer has room for the block in hand
         state = Signal(_State)
+        beat = self.input.valid & self.input.ready
 
-        row_end = row + 1 == Mux(errors, self.rows_m, self.rows_n)
-        remaining = Mux(errors, self.m, self.n)[:lane_bits]
-        for lane in range(p.lanes):
-            beyond = row_end & (remaining != 0) & (remaining <= lane)
-            m.d.comb += self.write_data[lane].eq(Mux(beyond, 0, self.input.payload.words[lane]))
-        m.d.comb += [
+        # The last row of a vector, and the lanes beyond the vector there
+        last_rows, beyond = [], []
+        for side, size, rows in (("n", self.n, self.rows_n), ("m", self.m, self.rows_m)):
+            last_row = Signal.like(row, name=f"last_row_{side}")
+            lanes = Signal(p.lanes, name=f"lanes_beyond_{side}")
+            m.d.sync += last_row.eq(rows - 1)
+            remaining = size[:lane_bits]
+            for lane in range(p.lanes):
+                m.d.sync += lanes[lane].eq((remaining != 0) & (remaining <= lane))
+            last_rows.append(last_row)
+            beyond.append(lanes)
+        row_end = row == Mux(errors, last_rows[1], last_rows[0])
+        outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
+        m.d.sync += [
+            self.factor_write.eq(beat & (state == _State.STATE)),
             self.factor_row.eq(row),
             self.factor_column.eq(vector),
             self.factor_delta.eq(errors),
+            self.buffer_write.eq(beat & (state == _State.BLOCK)),
             self.buffer_address.eq(Cat(address, bank)),
-            samples.eq(Mux(blocks_left == 1, self.last, self.block)),
+            *(
+                word.eq(Mux(outside[lane], 0, self.input.payload.words[lane]))
+                for lane, word in enumerate(self.write_data)
+            ),
+            last_sample.eq(Mux(blocks_left == 1, self.last, self.block) - 1),
+            self.short.eq(0),
+            self.long.eq(0),
+            self.full.eq(self.full & ~self.release),
         ]
-        m.d.sync += [self.short.eq(0), self.long.eq(0), self.full.eq(self.full & ~self.release)]
-        beat = self.input.valid & self.input.ready
 
         def check_length(end: Value) -> None:
             """Stop at a packet that is too short or too long."""
@@ -105,13 +126,13 @@ class Loader(wiring.Component):
                 m.d.sync += [self.short.eq(~end), self.long.eq(end), state.eq(_State.IDLE)]
 
         def begin_packet() -> None:
-            m.d.sync += [row.eq(0), errors.eq(0), vector.eq(0), address.eq(0)]
+            m.d.sync += [row.eq(0), errors.eq(0), vector.eq(0), address.eq(0), opened.eq(0)]
 
         with m.Switch(state):
             with m.Case(_State.IDLE):
                 m.d.comb += self.input.ready.eq(self.drain)
             with m.Case(_State.STATE):
-                m.d.comb += [self.input.ready.eq(1), self.factor_write.eq(beat)]
+                m.d.comb += self.input.ready.eq(1)
                 with m.If(beat):
                     m.d.sync += row.eq(row + 1)
                     vector_end = vector + 1 == self.ranks
@@ -126,25 +147,26 @@ class Loader(wiring.Component):
                         m.d.sync += state.eq(_State.BLOCK)
                     check_length(end)
             with m.Case(_State.BLOCK):
-                with m.If(blocks_left == 0):
-                    m.d.sync += state.eq(_State.IDLE)
-                with m.Elif(~self.full.bit_select(bank, 1)):
-                    m.d.comb += [self.input.ready.eq(1), self.buffer_write.eq(beat)]
-                    with m.If(beat):
-                        m.d.sync += [row.eq(row + 1), address.eq(address + 1)]
-                        with m.If(row_end):
-                            m.d.sync += [row.eq(0), errors.eq(~errors)]
-                            with m.If(errors):
-                                m.d.sync += vector.eq(vector + 1)
-                        end = row_end & errors & (vector + 1 == samples)
-                        with m.If(end):
-                            begin_packet()
-                            m.d.sync += [
-                                self.full.bit_select(bank, 1).eq(1),
-                                bank.eq(~bank),
-                                blocks_left.eq(blocks_left - 1),
-                            ]
-                        check_length(end)
+                m.d.comb += self.input.ready.eq(opened)
+                with m.If(~opened):
+                    m.d.sync += opened.eq((blocks_left != 0) & ~self.full.bit_select(bank, 1))
+                    with m.If(blocks_left == 0):
+                        m.d.sync += state.eq(_State.IDLE)
+                with m.If(beat):
+                    m.d.sync += [row.eq(row + 1), address.eq(address + 1)]
+                    with m.If(row_end):
+                        m.d.sync += [row.eq(0), errors.eq(~errors)]
+                        with m.If(errors):
+                            m.d.sync += vector.eq(vector + 1)
+                    end = row_end & errors & (vector == last_sample)
+                    with m.If(end):
+                        begin_packet()
+                        m.d.sync += [
+                            self.full.bit_select(bank, 1).eq(1),
+                            bank.eq(~bank),
+                            blocks_left.eq(blocks_left - 1),
+                        ]
+                    check_length(end)
         with m.If(self.start):
             begin_packet()
             m.d.sync += [

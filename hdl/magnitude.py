@@ -8,6 +8,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hdl.rounding import highest_one
+
 LATENCY = 3
 """Clock cycles from the last values to `bits` and `nonzero`."""
 
@@ -58,8 +60,5 @@ class MagnitudeTracker(wiring.Component):
             m.d.sync += lanes_or.eq(0)
         m.d.sync += restart.eq(self.valid & self.first)
         m.d.sync += seen.eq(Mux(restart, 0, seen) | lanes_or)
-        m.d.sync += [self.bits.eq(0), self.nonzero.eq(seen.any())]
-        for bit in range(top):
-            with m.If(seen[bit]):
-                m.d.sync += self.bits.eq(bit + 1)
+        m.d.sync += [self.bits.eq(highest_one(seen[:top])), self.nonzero.eq(seen.any())]
         return m

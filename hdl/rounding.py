@@ -1,6 +1,6 @@
 """Rounding to scalars, and products of scalars: combinational parts of several units."""
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
 from golden_model import scalar
@@ -57,20 +57,30 @@ def round_product(m: Module, product: Value, power: Value, name: str) -> data.Vi
     return result
 
 
-def highest_one(m: Module, value: Value, name: str) -> Signal:
-    """Bit length of `value`."""
-    length = Signal(range(len(value) + 1), name=name)
-    for bit in range(len(value)):
-        with m.If(value[bit]):
-            m.d.comb += length.eq(bit + 1)
-    return length
+def _place(bits: Value) -> tuple[Value, Value]:
+    """Place of the highest one among a power of two of `bits`, and whether there is any."""
+    if len(bits) == 1:
+        return Const(0, 0), bits
+    half = len(bits) // 2
+    (low, any_low), (high, any_high) = _place(bits[:half]), _place(bits[half:])
+    return Cat(Mux(any_high, high, low), any_high), any_low | any_high
 
 
-def leading_zeros(m: Module, value: Value, name: str) -> Signal:
-    """Zeros above the highest one of `value`; as many as it has bits if there is none."""
-    zeros = Signal(range(len(value) + 1), name=name)
-    m.d.comb += zeros.eq(len(value))
-    for bit in range(len(value)):
-        with m.If(value[bit]):
-            m.d.comb += zeros.eq(len(value) - 1 - bit)
-    return zeros
+def leading_zeros(value: Value) -> Value:
+    """Zeros above the highest one of `value`; as many as it has bits if there is none.
+
+    A tree, as deep as the number has bits.
+    """
+    # Ones below fill up to a power of two, one of them at least: the highest place is found then.
+    padding = (1 << len(value).bit_length()) - len(value)
+    place, _ = _place(Cat(Const(-1, padding), value))
+    return ~place
+
+
+def highest_one(value: Value) -> Value:
+    """Bit length of `value`. A tree, as deep as the number has bits."""
+    # Above a one, the place of the highest one is the length; zeros above fill a power of two.
+    place, _ = _place(
+        Cat(Const(1, 1), value, Const(0, (1 << len(value).bit_length()) - len(value) - 1))
+    )
+    return place

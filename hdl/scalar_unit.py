@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, PRODUCT_BITS, highest_one, round_product, round_to_scalar
+from hdl.rounding import EXPONENT, PRODUCT_BITS, leading_zeros, round_product, round_to_scalar
 from hdl.scalar_programs import (
     PROGRAMS,
     STORED,
@@ -24,6 +24,12 @@ from hdl.shapes import (
     group_shape,
     rank_address,
 )
+
+PRODUCT_CYCLES = 4
+"""Clock cycles of an instruction that multiplies."""
+
+SUM_CYCLES = 9
+"""Clock cycles of an instruction that adds or subtracts."""
 
 _S = scalar.SIGNIFICAND_BITS
 _WIDE = 2 * _S + 4  # bits of an exact sum of scalars, but for a sticky bit
@@ -78,7 +84,7 @@ class ScalarUnit(wiring.Component):
     for the rank at `group` and `column`, or unless `single` for all from there on to that at
     `last_group` and `last_column`; `done` is high in the cycle after its last write. A scalar is
     that of `golden_model.scalar`, and every instruction's result equals the golden function's on
-    every bit. A product takes 3 cycles, a sum 8.
+    every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`.
 
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it.
@@ -120,7 +126,7 @@ class ScalarUnit(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Fetch; multiply, or align, add and normalise; round and write."""
+        """Fetch; multiply, or align, add and normalise; round; write."""
         m = Module()
         p = self.parameters
 
@@ -132,8 +138,8 @@ class ScalarUnit(wiring.Component):
             rom += [_encode(item, item is program[-1]) for item in program]
         m.submodules.rom = rom_memory = memory.Memory(shape=_INSTRUCTION, depth=len(rom), init=rom)
         instruction_port = rom_memory.read_port(domain="comb")
-        instruction = instruction_port.data
-        counter = Signal(range(len(rom)))
+        instruction = Signal(_INSTRUCTION)
+        counter = Signal(range(len(rom)))  # where the next instruction is
         first = Signal.like(counter)
         side, single = Signal(), Signal()
         program = Signal.like(self.program)
@@ -177,7 +183,7 @@ class ScalarUnit(wiring.Component):
         product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
         of_product = round_product(m, product, product_power, "product")
         total, total_power = Signal(_WIDE), Signal(EXPONENT)
-        length = Signal(range(_WIDE + 1))
+        zeros = Signal(range(_WIDE + 1))
         of_sum = round_to_scalar(m, total, total_power, "sum")
         base, placed, aligned, lost = (
             Signal(_WIDE, name=name) for name in ("base", "placed", "aligned", "lost")
@@ -187,7 +193,12 @@ class ScalarUnit(wiring.Component):
         rounded = Signal(SCALAR)
         finished = Signal()
         m.d.sync += self.done.eq(finished)
+        zero = ~rounded.significand[-1] | (
+            (instruction.modifier == Modifier.UNLESS_VANISHED) & self.vanished
+        )
+        stored = ~((instruction.modifier == Modifier.UNLESS_ZERO) & ~self.square.significand[-1])
         m.d.comb += [
+            self.result.eq(Mux(zero, 0, rounded)),
             self.written.program.eq(program),
             self.written.side.eq(side),
             self.written.group.eq(group),
@@ -198,41 +209,6 @@ class ScalarUnit(wiring.Component):
             write.addr.eq(address(instruction.destination)),
             write.data.eq(self.result),
         ]
-
-        def write_back(value: Value) -> None:
-            """Store the result; go on to the next instruction, the next rank, or the end."""
-            zero = ~value.significand[-1] | (
-                (instruction.modifier == Modifier.UNLESS_VANISHED) & self.vanished
-            )
-            stored = ~(
-                (instruction.modifier == Modifier.UNLESS_ZERO) & ~self.square.significand[-1]
-            )
-            m.d.comb += [
-                rounded.eq(value),
-                self.result.eq(Mux(zero, 0, rounded)),
-                write.en.eq(stored & (instruction.destination < STORED)),
-                self.history_write.eq(instruction.destination == Register.HISTORY),
-                self.written.valid.eq(1),
-                self.written.stored.eq(stored),
-            ]
-            for register, output in (
-                (Register.WEIGHT, self.weight),
-                (Register.SCALE, self.scale),
-                (Register.UPDATE, self.update),
-            ):
-                with m.If(instruction.destination == register):
-                    m.d.sync += output[group][column].eq(self.result)
-            m.next = "FETCH"
-            with m.If(~instruction.last):
-                m.d.sync += counter.eq(counter + 1)
-            with m.Else():
-                m.d.sync += [counter.eq(first), column.eq(column + 1)]
-                with m.If(column == p.columns - 1):
-                    m.d.sync += [column.eq(0), group.eq(group + 1)]
-                last = (group == self.last_group) & (column == self.last_column)
-                with m.If(single | last):
-                    m.d.comb += finished.eq(1)
-                    m.next = "IDLE"
 
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
@@ -246,9 +222,14 @@ class ScalarUnit(wiring.Component):
                 with m.Switch(self.program):
                     for number, start in starts.items():
                         with m.Case(number):
-                            m.d.sync += [counter.eq(start), first.eq(start)]
+                            m.d.sync += [
+                                counter.eq(start),
+                                first.eq(start),
+                                instruction.eq(_INSTRUCTION.const(rom[start])),
+                            ]
                 m.next = "FETCH"
             with m.State("FETCH"):
+                m.d.sync += counter.eq(Mux(instruction.last, first, counter + 1))
                 for operand, latched in operands:
                     m.d.sync += latched.eq(operand)
                     # A significand without its leading bit is zero, whatever its exponent.
@@ -269,7 +250,8 @@ class ScalarUnit(wiring.Component):
                 ]
                 m.next = "ROUND_PRODUCT"
             with m.State("ROUND_PRODUCT"):
-                write_back(of_product)
+                m.d.sync += rounded.eq(of_product)
+                m.next = "WRITE"
 
             with m.State("ALIGN"):
                 swap = left.exponent < right.exponent
@@ -302,14 +284,37 @@ class ScalarUnit(wiring.Component):
                 )
                 m.next = "COUNT"
             with m.State("COUNT"):
-                m.d.sync += length.eq(highest_one(m, total, "length_now"))
+                m.d.sync += zeros.eq(leading_zeros(total))
                 m.next = "NORMALISE"
             with m.State("NORMALISE"):
-                m.d.sync += [
-                    total.eq(total << (_WIDE - length)[: len(length)]),
-                    total_power.eq(total_power - _WIDE + length),
-                ]
+                m.d.sync += [total.eq(total << zeros), total_power.eq(total_power - zeros)]
                 m.next = "ROUND_SUM"
             with m.State("ROUND_SUM"):
-                write_back(of_sum)
+                m.d.sync += rounded.eq(of_sum)
+                m.next = "WRITE"
+
+            with m.State("WRITE"):  # and on to the next instruction, the next rank, or the end
+                m.d.comb += [
+                    write.en.eq(stored & (instruction.destination < STORED)),
+                    self.history_write.eq(instruction.destination == Register.HISTORY),
+                    self.written.valid.eq(1),
+                    self.written.stored.eq(stored),
+                ]
+                for register, output in (
+                    (Register.WEIGHT, self.weight),
+                    (Register.SCALE, self.scale),
+                    (Register.UPDATE, self.update),
+                ):
+                    with m.If(instruction.destination == register):
+                        m.d.sync += output[group][column].eq(self.result)
+                m.d.sync += instruction.eq(instruction_port.data)
+                m.next = "FETCH"
+                with m.If(instruction.last):
+                    m.d.sync += column.eq(column + 1)
+                    with m.If(column == p.columns - 1):
+                        m.d.sync += [column.eq(0), group.eq(group + 1)]
+                    last = (group == self.last_group) & (column == self.last_column)
+                    with m.If(single | last):
+                        m.d.comb += finished.eq(1)
+                        m.next = "IDLE"
         return m

@@ -38,7 +38,8 @@ class Sequencer(wiring.Component):
 
     `start` begins with the configuration at the ports, which must not change until `busy` falls.
     Dimensions outside the generated maxima, or settings of the pulses that are not valid in the
-    second cycle, pulse `refused` and nothing runs. Reset aborts.
+    second cycle, pulse `refused` and nothing runs. Reset aborts. The sizes follow the configuration
+    a cycle later.
 
     A block runs, for the activation factors and then for the error factors: PROJECT and ACCUMULATE
     for each group of ranks; for each rank, the pivot, DOT with its group and each later one, and
@@ -120,6 +121,7 @@ class Sequencer(wiring.Component):
         pivot_group = Signal(group_shape(p))
         pivot = Signal(column_shape(p))
         blocks_left = Signal(BLOCK_BITS)
+        checked = Signal()
         waiting = Signal()  # what the state began is under way
         for name in self._program_ports:
             inner, outer = getattr(programs, name), getattr(self, name)
@@ -187,15 +189,15 @@ class Sequencer(wiring.Component):
         with m.FSM(name="sequence"):
             with m.State("IDLE"):
                 m.d.comb += [self.busy.eq(0), self.phase.eq(Phase.IDLE)]
-                m.d.sync += [waiting.eq(0), side.eq(0), bank.eq(0)]
+                m.d.sync += [checked.eq(0), waiting.eq(0), side.eq(0), bank.eq(0)]
                 m.d.sync += [group.eq(0), pivot_group.eq(0), pivot.eq(0)]
                 m.d.sync += [settled.eq(0), ready.eq(0), aligned.eq(0)]
                 m.d.sync += blocks_left.eq(self.blocks)
                 with m.If(self.start):
                     m.next = "CHECK"
-            with m.State("CHECK"):  # the second cycle sees the rows of a block
+            with m.State("CHECK"):  # rows, then rows of a block, then whether they are valid
                 m.d.comb += self.phase.eq(Phase.CHECK)
-                m.d.sync += waiting.eq(1)
+                m.d.sync += [checked.eq(1), waiting.eq(checked)]
                 with m.If(waiting):
                     m.d.sync += waiting.eq(0)
                     m.d.comb += [self.loader_start.eq(valid), self.refused.eq(~valid)]
@@ -320,34 +322,34 @@ class Sequencer(wiring.Component):
         p = self.parameters
         lane_bits = ceil_log2(p.lanes)
         block_rows = Signal(32)
-        m.d.sync += block_rows.eq(self.block * (self.rows_n + self.rows_m))
-        m.d.comb += [
+        valid = Signal()
+        m.d.sync += [
             self.rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
             self.rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),
             self.samples.eq(Mux(blocks_left == 1, self.last, self.block)),
+            block_rows.eq(self.block * (self.rows_n + self.rows_m)),
+            self.sizes_valid.eq(
+                (self.m >= 1) & (self.m <= p.max_m) & (self.n >= 1) & (self.n <= p.max_n)
+            ),
+            valid.eq(
+                self.sizes_valid
+                & (self.k >= 1)
+                & (self.k <= p.max_rank)
+                & (self.k <= self.m)
+                & (self.k <= self.n)
+                & (self.block >= 1)
+                & (self.block <= p.max_block)
+                & (block_rows <= p.buffer_rows)
+                & (self.last >= 1)
+                & (self.last <= self.block)
+                & self.pulses_valid
+            ),
         ]
         with m.Switch(self.k):
             for k in range(1, p.max_rank + 1):
                 with m.Case(k):
-                    m.d.comb += [
+                    m.d.sync += [
                         self.last_group.eq((k - 1) // p.columns),
                         self.last_column.eq((k - 1) % p.columns),
                     ]
-        valid = Signal()
-        m.d.comb += self.sizes_valid.eq(
-            (self.m >= 1) & (self.m <= p.max_m) & (self.n >= 1) & (self.n <= p.max_n)
-        )
-        m.d.comb += valid.eq(
-            self.sizes_valid
-            & (self.k >= 1)
-            & (self.k <= p.max_rank)
-            & (self.k <= self.m)
-            & (self.k <= self.n)
-            & (self.block >= 1)
-            & (self.block <= p.max_block)
-            & (block_rows <= p.buffer_rows)
-            & (self.last >= 1)
-            & (self.last <= self.block)
-            & self.pulses_valid
-        )
         return valid

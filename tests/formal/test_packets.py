@@ -149,8 +149,9 @@ IDLE, STATE, BLOCK = range(3)
 
 
 def beats_are_stored_once_and_in_their_order(m, dut, inside):
-    """Each beat of a state packet, and of each block, is written once, to the place that follows
-    the last one's; a half of the buffer that is full is not written until it is released.
+    """Each beat of a state packet, and of each block, is written once, in the cycle after it was
+    taken, to the place that follows the last one's; a half of the buffer that is full is not
+    written until it is released.
 
     Lanes beyond a vector's end are written as zero. The packet's length is that of the registers.
     """
@@ -167,10 +168,10 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assume((dut.block >= 1) & (dut.block <= 2) & (dut.last >= 1) & (dut.last <= dut.block)),
         Assume(dut.blocks >= 1),
         Assume(~dut.start | (state == IDLE)),
-        Assume(~started | (settings == past(m, settings))),
+        Assume(~(started | dut.start) | (settings == past(m, settings))),
         Assert((state == IDLE) | started),
     ]
-    beat = input_.valid & input_.ready
+    beat = input_.valid & input_.ready & ~ResetSignal()
 
     # A state packet's places: rows of each rank's X, then of each rank's Delta.
     row, rank, side = Signal(2), Signal(2), Signal()
@@ -186,10 +187,10 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
             with m.If(rank == dut.ranks - 1):
                 m.d.sync += [rank.eq(0), side.eq(1)]
     m.d.comb += [
-        Assert(dut.factor_write == writing),
-        Assert(~writing | (dut.factor_row == row)),
-        Assert(~writing | (dut.factor_column == rank)),
-        Assert(~writing | (dut.factor_delta == side)),
+        Assert(dut.factor_write == past(m, writing)),
+        Assert(~dut.factor_write | (dut.factor_row == past(m, row))),
+        Assert(~dut.factor_write | (dut.factor_column == past(m, rank))),
+        Assert(~dut.factor_write | (dut.factor_delta == past(m, side))),
         Assert((state != STATE) | ((row < rows) & (rank < dut.ranks))),
         Assert((state != STATE) | ((inside.row == row) & (inside.vector == rank))),
         Assert((state != STATE) | (inside.errors == side)),
@@ -211,8 +212,11 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
             m.d.sync += full.eq((full & ~dut.release) | (1 << half))
     size = dut.rows_n + dut.rows_m
     m.d.comb += [
-        Assert(dut.buffer_write == stored),
-        Assert(~stored | (dut.buffer_address == Cat(offset[:3], half)), "place after place"),
+        Assert(dut.buffer_write == past(m, stored)),
+        Assert(
+            ~dut.buffer_write | (dut.buffer_address == past(m, Cat(offset[:3], half))),
+            "place after place",
+        ),
         Assert(~stored | ~full.bit_select(half, 1), "a full half is not written"),
         Assert(~stored | (left != 0), "no beat after the last block"),
         Assert(dut.full == full),
@@ -228,7 +232,11 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assert((state != STATE) | ((offset == 0) & (half == 0) & (inside.bank == 0))),
         Assert((state != STATE) | ((left == dut.blocks) & (inside.blocks_left == left))),
         Assert((state != STATE) | (inside.address == 0)),
-        Assert(~beat | dut.factor_write | dut.buffer_write | (dut.drain & (state == IDLE))),
+        Assert(~beat | writing | stored | (dut.drain & (state == IDLE))),
+        Assert(~inside.opened | (state != BLOCK) | (left != 0)),
+        Assert(~inside.opened | (state != BLOCK) | ~full.bit_select(half, 1)),
+        Assert(~inside.opened | (state != BLOCK) | (inside.last_sample == samples - 1)),
+        Assert((state != STATE) | ~inside.opened),
         Assert(state <= BLOCK),
     ]
     # A packet's end is where it must be, or the loader stops and says so.
@@ -245,7 +253,14 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
     for lane in range(PARAMETERS.lanes):
         beyond = inside.row * PARAMETERS.lanes + lane >= dimension
         word = Mux(beyond, 0, input_.payload.words[lane])
-        m.d.comb += Assert(~(writing | stored) | (dut.write_data[lane] == word))
+        written = dut.factor_write | dut.buffer_write
+        m.d.comb += Assert(~written | (dut.write_data[lane] == past(m, word)))
+    for name, size, rows in (("n", dut.n, dut.rows_n), ("m", dut.m, dut.rows_m)):
+        m.d.comb += Assert((state == IDLE) | (getattr(inside, f"last_row_{name}") == rows - 1))
+        for lane in range(PARAMETERS.lanes):
+            beyond = (rows - 1) * PARAMETERS.lanes + lane >= size
+            lanes_beyond = getattr(inside, f"lanes_beyond_{name}")
+            m.d.comb += Assert((state == IDLE) | (lanes_beyond[lane] == beyond))
 
 
 def test_beats_are_stored_once_and_in_their_order():
@@ -267,7 +282,7 @@ def test_both_halves_of_the_buffer_can_be_filled():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("with m.Elif(~self.full.bit_select(bank, 1))", "with m.Else()"),
+        ("(blocks_left != 0) & ~self.full.bit_select(bank, 1)", "blocks_left != 0"),
         ("bank.eq(~bank),", ""),
         ("Mux(blocks_left == 1, self.last, self.block)", "self.block"),
         ("(remaining != 0) & (remaining <= lane)", "(remaining < lane)"),

@@ -82,11 +82,15 @@ def a_batch_comes_to_its_end(m, dut, inside):
     orthogonalise = at("DOT", "SUBTRACT")
     rank = pivot_group * PARAMETERS.columns + pivot
     next_group = pivot_group + (pivot == PARAMETERS.columns - 1)
+    ranks_valid = (dut.k >= 1) & (dut.k <= PARAMETERS.max_rank)
     waits_at_start = at("CHECK", "LOAD", "UPDATE", "STORE")
     m.d.comb += [
         Assert(state < len(states)),
         Assert(dut.busy == ~at("IDLE")),
-        Assert(at("IDLE", "CHECK") | ((dut.k >= 1) & (dut.k <= PARAMETERS.max_rank))),
+        Assert(at("IDLE", "CHECK") | ranks_valid),
+        Assert(~at("CHECK") | inside.checked | ~waiting),
+        Assert(~at("CHECK") | ~waiting | ~inside.valid | ranks_valid),
+        Assert(at("IDLE") | ~ranks_valid | (Cat(last_column, last_group) == dut.k - 1)),
         Assert(at("IDLE", "CHECK") | (group <= last_group)),
         Assert(waits_at_start | at("IDLE") | ~waiting),
         Assert(at("IDLE") | ~at("CHECK", "LOAD") | ((group == 0) & ~side)),
@@ -160,7 +164,9 @@ def a_batch_comes_to_its_end(m, dut, inside):
     )
     in_block = block | at("WAIT", "NORM", "NORMED")
     first = waits_at_start & ~waiting
-    left = Cat(first, Mux(in_block, passes, 0), inside.blocks_left, stage)
+    left = Cat(
+        at("CHECK") & ~inside.checked, first, Mux(in_block, passes, 0), inside.blocks_left, stage
+    )
     before = past(m, left)
     rests = past(m, Cat(waits for waits, _ in pauses).any())
     went_on = past(m, dut.busy & ~ResetSignal())

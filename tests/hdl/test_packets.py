@@ -96,6 +96,7 @@ def test_state_and_blocks_go_to_their_memories():
         for block in blocks[:2]:
             assert await bench.send(ctx, block, random) == len(block)
         assert ctx.get(bench.dut.full) == 0b11
+        await bench.tick(ctx)  # writes the last beat
         first = bench.buffer.copy()
         assert await bench.send(ctx, blocks[2], random) == 0, "both halves are full"
         ctx.set(bench.dut.release, 0b01)
@@ -103,6 +104,7 @@ def test_state_and_blocks_go_to_their_memories():
         ctx.set(bench.dut.release, 0)
         assert await bench.send(ctx, blocks[2], random) == len(blocks[2])
         assert ctx.get(bench.dut.full) == 0b11
+        await bench.tick(ctx)  # writes the last beat
         for half, block, memory in ((0, blocks[0], first), (1, blocks[1], bench.buffer),
                                     (0, blocks[2], bench.buffer)):  # fmt: skip
             at = half * PARAMETERS.buffer_rows
