@@ -202,19 +202,15 @@ class Accelerator(wiring.Component):
         with m.Elif(core.finished | core.read_finished):
             m.d.sync += done.eq(1)
         malformed = core.packet_short | core.packet_long
+        m.d.sync += core.drain.eq(
+            ~busy
+            & (registers.error_packet_short | registers.error_packet_long | registers.error_aborted)
+        )
         errors = [field.name for field in registers.map["ERROR"].fields]
         m.d.comb += [
             core.start.eq(start & ~busy),
             core.read.eq(read & ~busy),
             core.abort.eq(aborting),
-            core.drain.eq(
-                ~busy
-                & (
-                    registers.error_packet_short
-                    | registers.error_packet_long
-                    | registers.error_aborted
-                )
-            ),
             registers.busy.eq(busy),
             registers.status_busy.eq(busy),
             registers.status_done.eq(done),

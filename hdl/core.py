@@ -235,15 +235,16 @@ class Core(wiring.Component):
                 unit.last_column.eq(sequencer.last_column),
             ]
         rank_group, rank_column = scalars.rank_group, scalars.rank_column
-        norming = sequencer.norm_start
         m.d.comb += [
             orthogonaliser.start.eq(datapath.dots_valid),
             orthogonaliser.dots.eq(datapath.dots),
             orthogonaliser.first.eq(datapath.dots_first),
             orthogonaliser.tag.eq(datapath.dots_tag),
-            orthogonaliser.norm.eq(norming),
-            orthogonaliser.read_group.eq(Mux(norming, sequencer.program_group, rank_group)),
-            orthogonaliser.read_column.eq(Mux(norming, sequencer.program_column, rank_column)),
+            orthogonaliser.norm.eq(sequencer.norm_start),
+            orthogonaliser.norm_group.eq(sequencer.program_group),
+            orthogonaliser.norm_column.eq(sequencer.program_column),
+            orthogonaliser.read_group.eq(rank_group),
+            orthogonaliser.read_column.eq(rank_column),
             aligner.start.eq(sequencer.align_start),
             aligner.group.eq(sequencer.align_group),
             aligner.magnitude.eq(datapath.magnitude),
@@ -259,12 +260,15 @@ class Core(wiring.Component):
             scalars.overlap_negative.eq(orthogonaliser.negative),
             scalars.square.eq(orthogonaliser.square),
             scalars.root.eq(orthogonaliser.root),
+            scalars.carry.eq(self.carry),
+            scalars.rate.eq(self.rate),
+        ]
+        # An instruction reads them no earlier than in its second cycle.
+        m.d.sync += [
             scalars.residual.eq(
                 datapath.exponent[rank_group][rank_column] + aligner.shift[rank_group][rank_column]
             ),
             scalars.vanished.eq(datapath.vanished[rank_group][rank_column]),
-            scalars.carry.eq(self.carry),
-            scalars.rate.eq(self.rate),
         ]
         for rank in range(self.parameters.max_rank):
             group, column = divmod(rank, self.parameters.columns)
@@ -276,6 +280,8 @@ class Core(wiring.Component):
             ]
 
         # Counters
+        saturated = Signal(range(1 << (len(datapath.saturations) + 1)))
+        m.d.sync += saturated.eq(datapath.saturations + orthogonaliser.saturated)
         with m.If(start):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
             m.d.sync += [count.eq(0) for count in self.phase_cycles]
@@ -288,8 +294,6 @@ class Core(wiring.Component):
             m.d.sync += [
                 self.cycles.eq(self.cycles + self.busy),
                 self.multiply_cycles.eq(self.multiply_cycles + datapath.multiplying),
-                self.saturations.eq(
-                    self.saturations + datapath.saturations + orthogonaliser.saturated
-                ),
+                self.saturations.eq(self.saturations + saturated),
             ]
         return m

@@ -88,7 +88,7 @@ class Loader(wiring.Component):
         blocks_left = Signal(BLOCK_BITS)
         opened = Signal()  # the buffer has room for the block in hand
         state = Signal(_State)
-        beat = self.input.valid & self.input.ready
+        state_beat, block_beat = Signal(), Signal()
 
         # The last row of a vector, and the lanes beyond the vector there
         last_rows, beyond = [], []
@@ -103,12 +103,16 @@ class Loader(wiring.Component):
             beyond.append(lanes)
         row_end = row == Mux(errors, last_rows[1], last_rows[0])
         outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
+        m.d.comb += [
+            state_beat.eq(self.input.valid & (state == _State.STATE)),
+            block_beat.eq(self.input.valid & (state == _State.BLOCK) & opened),
+        ]
         m.d.sync += [
-            self.factor_write.eq(beat & (state == _State.STATE)),
+            self.factor_write.eq(state_beat),
             self.factor_row.eq(row),
             self.factor_column.eq(vector),
             self.factor_delta.eq(errors),
-            self.buffer_write.eq(beat & (state == _State.BLOCK)),
+            self.buffer_write.eq(block_beat),
             self.buffer_address.eq(Cat(address, bank)),
             *(
                 word.eq(Mux(outside[lane], 0, self.input.payload.words[lane]))
@@ -133,7 +137,7 @@ class Loader(wiring.Component):
                 m.d.comb += self.input.ready.eq(self.drain)
             with m.Case(_State.STATE):
                 m.d.comb += self.input.ready.eq(1)
-                with m.If(beat):
+                with m.If(state_beat):
                     m.d.sync += row.eq(row + 1)
                     vector_end = vector + 1 == self.ranks
                     with m.If(row_end):
@@ -152,7 +156,7 @@ class Loader(wiring.Component):
                     m.d.sync += opened.eq((blocks_left != 0) & ~self.full.bit_select(bank, 1))
                     with m.If(blocks_left == 0):
                         m.d.sync += state.eq(_State.IDLE)
-                with m.If(beat):
+                with m.If(block_beat):
                     m.d.sync += [row.eq(row + 1), address.eq(address + 1)]
                     with m.If(row_end):
                         m.d.sync += [row.eq(0), errors.eq(~errors)]

@@ -41,7 +41,7 @@ class Orthogonaliser(wiring.Component):
     cycle may use them. The pivot's group comes first, then all later ones; those of the next pivot
     must not come before all are ready.
 
-    `norm` computes the norm of the scalar at `read_group` and `read_column` instead, when idle.
+    `norm` computes the norm of the scalar at `norm_group` and `norm_column` instead, when idle.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -55,6 +55,8 @@ class Orthogonaliser(wiring.Component):
                 "last_group": In(group_shape(p)),
                 "last_column": In(column_shape(p)),
                 "norm": In(1),
+                "norm_group": In(group_shape(p)),
+                "norm_column": In(column_shape(p)),
                 "read_group": In(group_shape(p)),
                 "read_column": In(column_shape(p)),
                 "scalar": Out(SCALAR),
@@ -82,6 +84,7 @@ class Orthogonaliser(wiring.Component):
         )
         write = scalars.write_port()
         read = scalars.read_port(domain="comb")
+        normed = scalars.read_port(domain="comb")
         tag = converter.tag_out
         pivot = converter.valid & converter.begin & tag.pivot
         m.d.comb += [
@@ -103,7 +106,8 @@ class Orthogonaliser(wiring.Component):
             self.scalar.eq(read.data.value),
             self.negative.eq(read.data.negative),
             norm.start.eq(pivot | self.norm),
-            norm.square.eq(Mux(self.norm, read.data.value, converter.value)),
+            normed.addr.eq(rank_address(p, self.norm_group, self.norm_column)),
+            norm.square.eq(Mux(self.norm, normed.data.value, converter.value)),
             self.square.eq(norm.kept),
             self.root.eq(norm.root),
             self.norm_done.eq(norm.done),

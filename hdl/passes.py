@@ -151,7 +151,8 @@ class PassEngine(wiring.Component):
     A pass `order` is taken in a cycle with `start` and `ready`; from the next cycle on `out` holds
     a step a cycle until the one with `final`, in which the next pass can be taken: passes follow
     each other without a gap, but for `spacing`. Steps: PROJECT samples * rows(other), ACCUMULATE
-    rows(own) * (history digits + samples), all others rows(own).
+    rows(own) * (history digits + samples), all others rows(own). Sizes must rest from the cycle
+    before a pass is taken.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -177,34 +178,50 @@ class PassEngine(wiring.Component):
         order = Signal.like(self.order)
         running = Signal()
         wait = Signal(range(spacing(p)))
+        free = Signal(init=1)  # wait is 0
         outer, inner = Signal(counts), Signal(counts)
         outer_last, inner_last = Signal(counts), Signal(counts)
+        outer_end, inner_end = Signal(), Signal()  # outer and inner are at their last
         buffer, buffer_origin = Signal(range(2 * p.buffer_rows)), Signal(range(2 * p.buffer_rows))
-        stride = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
         out = self.out
         new = self.order
-        own_rows, other_rows = Signal(counts), Signal(counts)
-        bank = Signal(range(2 * p.buffer_rows))
-        m.d.comb += [
-            own_rows.eq(Mux(new.side, self.rows_m, self.rows_n)),
-            other_rows.eq(Mux(new.side, self.rows_n, self.rows_m)),
-            stride.eq(self.rows_n + self.rows_m),
-            bank.eq(Mux(new.bank, p.buffer_rows, 0)),
-        ]
-        origin = Signal.like(buffer)
-        with m.Switch(new.kind):
-            with m.Case(Kind.PROJECT):
-                m.d.comb += origin.eq(bank + Mux(new.side, 0, self.rows_n))
-            with m.Default():
-                m.d.comb += origin.eq(bank + Mux(new.side, self.rows_n, 0))
 
-        inner_end = inner == inner_last
-        final = running & inner_end & (outer == outer_last)
-        m.d.comb += self.ready.eq((~running | final) & (wait == 0))
-        with m.If(wait != 0):
-            m.d.sync += wait.eq(wait - 1)
+        # What follows from the sizes alone
+        stride = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
+        last_n, last_m, last_sample = (
+            Signal(counts, name=name) for name in ("last_n", "last_m", "last_sample")
+        )
+        single_n, single_m, single_sample = (
+            Signal(name=name) for name in ("single_n", "single_m", "single_sample")
+        )
+        m.d.sync += stride.eq(self.rows_n + self.rows_m)
+        for size, last, single in (
+            (self.rows_n, last_n, single_n),
+            (self.rows_m, last_m, single_m),
+            (self.samples, last_sample, single_sample),
+        ):
+            m.d.sync += [last.eq(size - 1), single.eq(size == 1)]
+        own_last, other_last = Signal(counts), Signal(counts)
+        own_single, other_single = Signal(), Signal()
+        origin = Signal.like(buffer)
+        m.d.comb += [
+            own_last.eq(Mux(new.side, last_m, last_n)),
+            own_single.eq(Mux(new.side, single_m, single_n)),
+            other_last.eq(Mux(new.side, last_n, last_m)),
+            other_single.eq(Mux(new.side, single_n, single_m)),
+            # PROJECT reads the other side's rows, ACCUMULATE its own.
+            origin.eq(
+                Mux(new.bank, p.buffer_rows, 0)
+                + Mux(new.side ^ (new.kind == Kind.PROJECT), self.rows_n, 0)
+            ),
+        ]
+
+        final = running & inner_end & outer_end
+        m.d.comb += self.ready.eq((~running | (inner_end & outer_end)) & free)
+        with m.If(~free):
+            m.d.sync += [wait.eq(wait - 1), free.eq(wait == 1)]
         with m.If(running):
-            m.d.sync += inner.eq(inner + 1)
+            m.d.sync += [inner.eq(inner + 1), inner_end.eq(inner + 1 == inner_last)]
             with m.If(order.kind == Kind.PROJECT):
                 m.d.sync += buffer.eq(buffer + 1)
             with m.Elif(inner >= digits):
@@ -213,7 +230,9 @@ class PassEngine(wiring.Component):
                 origin_step = Mux(order.kind == Kind.PROJECT, stride, 1)
                 m.d.sync += [
                     inner.eq(0),
+                    inner_end.eq(inner_last == 0),
                     outer.eq(outer + 1),
+                    outer_end.eq(outer + 1 == outer_last),
                     buffer.eq(buffer_origin + origin_step),
                     buffer_origin.eq(buffer_origin + origin_step),
                 ]
@@ -224,23 +243,26 @@ class PassEngine(wiring.Component):
                 order.eq(new),
                 running.eq(1),
                 wait.eq(spacing(p) - 1),
+                free.eq(spacing(p) == 1),
                 outer.eq(0),
                 inner.eq(0),
                 outer_last.eq(0),
-                inner_last.eq(own_rows - 1),
+                outer_end.eq(1),
+                inner_last.eq(own_last),
+                inner_end.eq(own_single),
                 buffer.eq(origin),
                 buffer_origin.eq(origin),
             ]
             with m.Switch(new.kind):
                 with m.Case(Kind.PROJECT):
-                    m.d.sync += [outer_last.eq(self.samples - 1), inner_last.eq(other_rows - 1)]
+                    m.d.sync += [outer_last.eq(last_sample), outer_end.eq(single_sample)]
+                    m.d.sync += [inner_last.eq(other_last), inner_end.eq(other_single)]
                 with m.Case(Kind.ACCUMULATE):
-                    m.d.sync += [
-                        outer_last.eq(own_rows - 1),
-                        inner_last.eq(self.samples + (digits - 1)),
-                    ]
+                    m.d.sync += [outer_last.eq(own_last), outer_end.eq(own_single)]
+                    m.d.sync += [inner_last.eq(last_sample + digits), inner_end.eq(0)]
                 with m.Case(Kind.SUBTRACT):
-                    m.d.sync += [outer_last.eq(own_rows - 1), inner_last.eq(0)]
+                    m.d.sync += [outer_last.eq(own_last), outer_end.eq(own_single)]
+                    m.d.sync += [inner_last.eq(0), inner_end.eq(1)]
 
         x_base, delta_base, _ = factor_bases(p)
         row = Signal(range(p.rows(p.max_dimension)))

@@ -87,7 +87,8 @@ class ScalarUnit(wiring.Component):
     every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`.
 
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
-    `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it.
+    `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it,
+    in the next cycle at the earliest.
     `history_write` pulses with each rank's history, `result`. `weight`, `scale` and `update` hold
     by rank. `written` tells every write, for a trace.
     """

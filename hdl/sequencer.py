@@ -322,29 +322,32 @@ class Sequencer(wiring.Component):
         p = self.parameters
         lane_bits = ceil_log2(p.lanes)
         block_rows = Signal(32)
-        valid = Signal()
+        ranks_valid, samples_valid, valid = Signal(), Signal(), Signal()
         m.d.sync += [
             self.rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
             self.rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),
-            self.samples.eq(Mux(blocks_left == 1, self.last, self.block)),
             block_rows.eq(self.block * (self.rows_n + self.rows_m)),
             self.sizes_valid.eq(
                 (self.m >= 1) & (self.m <= p.max_m) & (self.n >= 1) & (self.n <= p.max_n)
             ),
-            valid.eq(
-                self.sizes_valid
-                & (self.k >= 1)
-                & (self.k <= p.max_rank)
-                & (self.k <= self.m)
-                & (self.k <= self.n)
-                & (self.block >= 1)
+            ranks_valid.eq(
+                (self.k >= 1) & (self.k <= p.max_rank) & (self.k <= self.m) & (self.k <= self.n)
+            ),
+            samples_valid.eq(
+                (self.block >= 1)
                 & (self.block <= p.max_block)
-                & (block_rows <= p.buffer_rows)
                 & (self.last >= 1)
                 & (self.last <= self.block)
+            ),
+            valid.eq(
+                self.sizes_valid
+                & ranks_valid
+                & samples_valid
+                & (block_rows <= p.buffer_rows)
                 & self.pulses_valid
             ),
         ]
+        m.d.comb += self.samples.eq(Mux(blocks_left == 1, self.last, self.block))
         with m.Switch(self.k):
             for k in range(1, p.max_rank + 1):
                 with m.Case(k):

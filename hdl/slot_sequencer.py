@@ -21,7 +21,8 @@ class SlotSequencer(wiring.Component):
     slot's first, `fire` is high, with the slot's thresholds for rows and columns and the
     polarities of its phase: slot i has row threshold (i << (width - 1 - log2)) XOR `row_mask` and
     column threshold reverse(i) XOR `column_mask`, where reverse turns `width` - 1 bits around.
-    `abort` starts anew and withdraws `fire`. Golden counterpart: `pulses.scrambled_thresholds`.
+    `abort` starts anew and withdraws `fire`. `further` must rest from the cycle before `run` on.
+    Golden counterpart: `pulses.scrambled_thresholds`.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -63,14 +64,23 @@ class SlotSequencer(wiring.Component):
                         step.eq((1 << (threshold_bits - log2)) % (1 << threshold_bits)),
                     ]
         left = Signal.like(self.further)  # cycles of the slot after this one
+        free, ending = Signal(init=1), Signal()  # left is 0, left is 1
+        short, two = Signal(), Signal()  # further cycles are 0, are 1
         begins, ends = Signal(), Signal()
         end = slot == highest
         m.d.comb += [
-            begins.eq(self.run & (left == 0)),
-            ends.eq(Mux(left == 0, self.run & (self.further == 0), left == 1)),
+            begins.eq(self.run & free),
+            ends.eq(Mux(free, self.run & short, ending)),
             self.last.eq(ends & end & (phase == len(PHASES) - 1)),
         ]
-        m.d.sync += [self.fire.eq(begins), left.eq(Mux(left == 0, 0, left - 1))]
+        m.d.sync += [
+            self.fire.eq(begins),
+            short.eq(self.further == 0),
+            two.eq(self.further == 1),
+            left.eq(left - ~free),
+            free.eq(free | ending),
+            ending.eq(left == 2),
+        ]
         with m.If(ends):
             m.d.sync += [slot.eq(slot + 1), row.eq(row + step)]
             with m.If(end):
@@ -78,6 +88,8 @@ class SlotSequencer(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 left.eq(self.further),
+                free.eq(short),
+                ending.eq(two),
                 self.row_threshold.eq(row ^ self.row_mask),
                 self.column_threshold.eq(reversed_bits(slot) ^ self.column_mask),
             ]
@@ -89,5 +101,6 @@ class SlotSequencer(wiring.Component):
                             self.column_negative.eq(column_polarity < 0),
                         ]
         with m.If(self.abort):
-            m.d.sync += [self.fire.eq(0), left.eq(0), slot.eq(0), row.eq(0), phase.eq(0)]
+            m.d.sync += [self.fire.eq(0), left.eq(0), free.eq(1), ending.eq(0)]
+            m.d.sync += [slot.eq(0), row.eq(0), phase.eq(0)]
         return m

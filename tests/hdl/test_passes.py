@@ -23,6 +23,7 @@ def run_passes(*orders):
     async def host(ctx):
         for name, value in {"rows_n": ROWS_N, "rows_m": ROWS_M, "samples": SAMPLES}.items():
             ctx.set(getattr(dut, name), value)
+        await ctx.tick()  # sizes rest before the first pass
         waiting = list(orders)
         idle = 0
         while idle < 20:
