@@ -1,6 +1,6 @@
 """The aligner: one exponent for a group's projections, and the history in their units."""
 
-from amaranth import Cat, Const, Module, Mux, Signal, unsigned
+from amaranth import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -96,22 +96,25 @@ class Aligner(wiring.Component):
             ),
         ]
 
-        larger, gap, bits = Signal(EXPONENT), Signal(EXPONENT), Signal(EXPONENT)
+        larger, chosen, bits = Signal(EXPONENT), Signal(EXPONENT), Signal(EXPONENT)
+        above = Signal(signed(EXPONENT.width + 1))
         amount, significand = Signal(range(64)), Signal(_S)
         m.d.comb += [
-            larger.eq(Mux(raised > natural, raised, natural)),
-            gap.eq(larger - raised),
-            bits.eq(larger + (p.width - 1)),
+            above.eq(natural - raised),
+            larger.eq(Mux(above < 0, raised, natural)),
+            bits.eq(chosen + (p.width - 1)),
         ]
         m.d.sync += [
-            amount.eq(Mux(gap > 63, 63, gap)),
+            chosen.eq(larger),
+            amount.eq(Mux(above < 0, 0, Mux(above[6:].any(), 63, above))),
             significand.eq(Mux(h.significand[-1], h.significand, 0)),
         ]
         with m.If(valid[0]):
-            m.d.sync += [
-                self.shift[group][columns[1]].eq(larger),
-                self.projection_bits[columns[1]].eq(Mux(bits > self.bits_max, self.bits_max, bits)),
-            ]
+            m.d.sync += self.shift[group][columns[1]].eq(larger)
+        with m.If(valid[1]):
+            m.d.sync += self.projection_bits[columns[2]].eq(
+                Mux(bits > self.bits_max, self.bits_max, bits)
+            )
 
         # A guard bit stays below the integer, and the bits lost below that are sticky.
         wide = p.history_bits + 1
@@ -125,6 +128,7 @@ class Aligner(wiring.Component):
         with m.If(valid[2]):
             m.d.sync += self.history[columns[3]].eq(shifted[1:] + up)
 
-        # A pass uses the last column's bits four cycles after `ready`, six after they are begun.
+        # A pass takes the history's first digit eight cycles after `ready`, and narrows projections
+        # from the fifth on, as digits of the history come first.
         m.d.comb += self.ready.eq(busy & (column == max(p.columns - 3, 0)))
         return m

@@ -61,14 +61,14 @@ class CodeReceiver(wiring.Component):
         discarded = Signal()
         saturated = Signal(adcs)
         left = Signal.like(self.sensed)
+        ending = Signal()  # the next beat is the last: left <= adcs
         m.d.sync += [
             taken.eq(self.adc_valid),
             self.codes.eq(self.adc_codes),
             saturated.eq(self.adc_saturated),
         ]
         m.d.comb += [
-            self.pending.eq(left != 0),
-            self.done.eq(taken & self.pending & (left <= adcs)),
+            self.done.eq(taken & self.pending & ending),
             self.unexpected.eq(taken & ~self.pending),
             self.valid.eq(taken & self.pending & ~discarded),
             self.inside.eq(Cat(left > lane for lane in range(adcs))),
@@ -76,11 +76,12 @@ class CodeReceiver(wiring.Component):
         ]
         with m.If(self.convert):
             m.d.sync += [left.eq(self.sensed), self.beat.eq(0), discarded.eq(0)]
+            m.d.sync += [self.pending.eq(self.sensed != 0), ending.eq(self.sensed <= adcs)]
         with m.Elif(taken & self.pending):
             m.d.sync += self.beat.eq(self.beat + 1)
-            m.d.sync += left.eq(left - adcs)
-            with m.If(self.done):
-                m.d.sync += left.eq(0)
+            m.d.sync += [left.eq(left - adcs), ending.eq(left <= 2 * adcs)]
+            with m.If(ending):
+                m.d.sync += [left.eq(0), self.pending.eq(0)]
         with m.If(self.abort):
             m.d.sync += discarded.eq(1)
         return m

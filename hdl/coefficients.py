@@ -53,18 +53,19 @@ class CoefficientPipeline(wiring.Component):
             ratio.eq(round_product(m, product, power, "ratio")),
         ]
 
-        free, fraction = Signal(EXPONENT), Signal.like(self.fraction_bits)
-        amount = Signal(EXPONENT)
+        # Below exponent 1 the fraction bits are the most there are, and the shift is the rest.
+        small = Signal()
+        fraction = Signal.like(self.fraction_bits)
+        rest = Signal(EXPONENT)
         shift, significand = Signal(range(_SHIFT_MAX + 1)), Signal(_S)
         m.d.comb += [
-            free.eq(width - 1 - ratio.exponent),
-            fraction.eq(Mux(free > width - 2, width - 2, free)),
-            # _S - exponent - fraction
-            amount.eq(Mux(free > width - 2, free + (_S + 3 - 2 * width), _S + 1 - width)),
+            small.eq(ratio.exponent < 1),
+            fraction.eq(Mux(small, width - 2, width - 1 - ratio.exponent)),
+            rest.eq(_S + 2 - width - ratio.exponent),
         ]
         fraction_1, fraction_2 = (Signal.like(fraction, name=f"fraction_{i}") for i in (1, 2))
         m.d.sync += [
-            shift.eq(Mux(amount > _SHIFT_MAX, _SHIFT_MAX, amount)),
+            shift.eq(Mux(small, Mux(rest > _SHIFT_MAX, _SHIFT_MAX, rest), _S + 1 - width)),
             significand.eq(ratio.significand),
             fraction_1.eq(fraction),
             fraction_2.eq(fraction_1),
@@ -78,13 +79,15 @@ class CoefficientPipeline(wiring.Component):
             lost.eq(shift_in & ~(Const((1 << (_S + 1)) - 1, _S + 1) << shift)[: _S + 1]),
         ]
 
-        magnitude = Signal(width)
+        # The quotient, rounded, with the other sign than the dot product: -x = ~x + 1.
+        quotient, up, positive = shifted[1:], Signal(), negatives[-1]
         largest = (1 << (width - 1)) - 1
-        saturates = (magnitude > largest) & negatives[-1]
-        m.d.comb += magnitude.eq(shifted[1:] + (shifted[0] & (lost.any() | shifted[1])))
+        word = Signal(signed(width))
         m.d.comb += [
-            self.saturated.eq(saturates),
+            up.eq(shifted[0] & (lost.any() | shifted[1])),
+            self.saturated.eq(positive & ((quotient > largest) | ((quotient == largest) & up))),
+            word.eq(Mux(positive, quotient, ~quotient) + Mux(positive, up, ~up)),
             self.fraction_bits.eq(fraction_2),
-            self.coefficient.eq(Mux(negatives[-1], Mux(saturates, largest, magnitude), -magnitude)),
+            self.coefficient.eq(Mux(self.saturated, largest, word)),
         ]
         return m

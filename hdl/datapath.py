@@ -1,6 +1,6 @@
 """The datapath: memories, narrowers, the MAC array, and where its results go."""
 
-from amaranth import Array, Const, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -32,7 +32,7 @@ from hdl.shapes import (
     word_row,
 )
 
-FETCH_LATENCY = 2
+FETCH_LATENCY = 3
 """Clock cycles from a fetch's address to its row."""
 
 _READ = 2  # cycles from an address to a registered memory word
@@ -43,7 +43,7 @@ _RESULT = _OPERANDS + mac_array.LATENCY
 
 def settled_stage(parameters: Parameters) -> int:
     """Cycles from a step whose results are residuals to `settled`."""
-    return _RESULT + magnitude.LATENCY - 3
+    return _RESULT + magnitude.LATENCY - 2
 
 
 def projected_stage(parameters: Parameters) -> int:
@@ -64,7 +64,7 @@ class Datapath(wiring.Component):
 
     - residuals: `settled` tells that a pass over `settled_group` that begins in the next cycle may
       read them; their `exponent` (the power of two that a residual's words have lost on their way)
-      and `vanished` stand 3 cycles later, by rank;
+      and `vanished` stand 4 cycles later, by rank;
     - projections: their `magnitude` stands 2 cycles after `projected`;
     - `dots` with their `dots_tag` and the first column that counts are there with `dots_valid`.
 
@@ -72,8 +72,8 @@ class Datapath(wiring.Component):
     `buffer_write` fills the half that no pass reads. While no pass runs, `factor_write` fills the
     factor memory, and `fetch_…` reads a row of a rank's column, `FETCH_LATENCY` cycles later.
 
-    `saturations` counts the words that saturated in the cycle, `multiplying` is high in each cycle
-    in which the array takes a step.
+    `saturations` counts the words that saturated some cycles before, `multiplying` is high in each
+    cycle in which the array takes a step.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -136,7 +136,7 @@ class Datapath(wiring.Component):
         ]
 
         # The pipeline of steps
-        depth = _RESULT + adder_tree.latency(p.lanes) + magnitude.LATENCY
+        depth = _RESULT + adder_tree.latency(p.lanes) + magnitude.LATENCY + 1
         steps = [engine.out]
         for stage in range(1, depth + 1):
             step = Signal.like(engine.out, name=f"step_{stage}")
@@ -177,12 +177,14 @@ class Datapath(wiring.Component):
 
         fetch_group, fetch_column = split_rank(m, p, self.fetch_column, "fetch")
         fetch_base = Mux(self.fetch_delta, delta_base, factors_base)
+        fetch_address = Signal(range(factors_depth))
+        m.d.sync += fetch_address.eq(fetch_base + row_address(p, fetch_group, self.fetch_row))
         factor_read = factors.read_port()
         m.d.comb += factor_read.addr.eq(
             Mux(
                 steps[_FACTOR_ADDRESS].step,
                 steps[_FACTOR_ADDRESS].factor,
-                fetch_base + row_address(p, fetch_group, self.fetch_row),
+                fetch_address,
             )
         )
         own_factor = registered(factor_read.data, "own_factor")
@@ -191,7 +193,10 @@ class Datapath(wiring.Component):
         m.d.comb += self.fetch_data.eq(own_factor[fetch_column])
 
         # Residuals and projections, narrowed to words as they are read
-        bits = Signal(each_rank(p, bits_for(narrow.shift_max(p.accumulator_bits, p.width))))
+        residual_bits = bits_for(narrow.shift_max(p.accumulator_bits, p.width))
+        bits = Signal(each_rank(p, residual_bits))
+        bits_read = Signal(each_column(p, residual_bits))  # of the group that is read
+        m.d.sync += bits_read.eq(bits[steps[_READ - 1].group])
         residual_read = residuals.read_port()
         m.d.comb += residual_read.addr.eq(row_address(p, steps[0].group, steps[0].row))
         wide = registered(residual_read.data, "wide")
@@ -204,7 +209,7 @@ class Datapath(wiring.Component):
                 )
                 m.d.comb += [
                     narrower.value.eq(wide[c][lane]),
-                    narrower.bits.eq(bits[steps[_READ].group][c]),
+                    narrower.bits.eq(bits_read[c]),
                     words[c][lane].eq(narrower.word),
                     word_saturated[c][lane].eq(narrower.saturated),
                 ]
@@ -298,11 +303,15 @@ class Datapath(wiring.Component):
         # Saturations: of residuals when they are new, of projections when first read
         per_column = []
         for c in columns:
-            flags = Mux(step.right == Right.RESIDUAL, word_saturated[c], 0)
-            count = Signal(range(p.lanes + 2), name=f"saturated_{c}")
+            flags = Signal(p.lanes + 1, name=f"saturated_{c}")
+            count = Signal(range(p.lanes + 2), name=f"saturations_{c}")
+            words_counted = Mux(step.right == Right.RESIDUAL, word_saturated[c], 0)
             projection_flag = projection_saturated[c] & (step.scalar == ScalarSource.PROJECTION)
             counted = step.step & step.count & step.columns[c]
-            m.d.sync += count.eq(Mux(counted, sum(flags) + projection_flag, 0))
+            m.d.sync += [
+                flags.eq(Mux(counted, Cat(words_counted, projection_flag), 0)),
+                count.eq(sum(flags)),
+            ]
             per_column.append(count)
         m.d.sync += self.saturations.eq(sum(per_column))
 
@@ -316,34 +325,35 @@ class Datapath(wiring.Component):
             residual_write.data.eq(array.result),
         ]
         ending = steps[settled_stage(p)]
+
+        def residuals_end(step: data.View) -> Value:
+            return step.step & step.final & (step.target == Target.RESIDUALS)
+
         m.d.comb += [
-            self.settled.eq(ending.step & ending.final & (ending.target == Target.RESIDUALS)),
+            self.settled.eq(residuals_end(ending)),
             self.settled_group.eq(ending.group),
         ]
-        settled = steps[_RESULT + magnitude.LATENCY]
+        settled, weighed = steps[_RESULT + magnitude.LATENCY :][:2]
         for c in columns:
             m.submodules[f"residual_tracker_{c}"] = tracker = magnitude.MagnitudeTracker(
                 p.accumulator_bits, p.lanes
             )
+            lost = Signal(EXPONENT, name=f"lost_{c}")
             m.d.comb += [
                 tracker.valid.eq(store),
                 tracker.first.eq(result.begin),
                 tracker.values.eq(array.result[c]),
             ]
-            exponent = self.exponent[settled.group][c]
-            with m.If(
-                settled.step
-                & settled.final
-                & (settled.target == Target.RESIDUALS)
-                & settled.columns[c]
-            ):
-                lost = tracker.bits - (p.width - 1)
-                raised = exponent - self.fraction_bits[settled.group][c]
+            m.d.sync += lost.eq(tracker.bits - (p.width - 1))
+            with m.If(residuals_end(settled) & settled.columns[c]):
                 m.d.sync += [
                     bits[settled.group][c].eq(tracker.bits),
                     self.vanished[settled.group][c].eq(~tracker.nonzero),
-                    exponent.eq(Mux(settled.subtract, raised, 0) + lost),
                 ]
+            with m.If(residuals_end(weighed) & weighed.columns[c]):
+                exponent = self.exponent[weighed.group][c]
+                raised = exponent - self.fraction_bits[weighed.group][c]
+                m.d.sync += exponent.eq(Mux(weighed.subtract, raised, 0) + lost)
 
         # Results summed over lanes
         lane_bits = (p.rows(p.max_dimension) << (2 * p.width - 2)).bit_length() + 1

@@ -19,7 +19,8 @@ class MagnitudeTracker(wiring.Component):
 
     bits = bit length of max(v, -1 - v), the width below the sign that the values need; found as
     the highest one of the OR of all v ^ sign(v). Golden counterpart: `formats.magnitude_bits`.
-    `nonzero` tells whether any value was not zero. Several lanes a cycle; latency `LATENCY`.
+    `nonzero` tells whether any value was not zero. Several lanes a cycle; latency `LATENCY`, `bits`
+    being a few gates away from its registers.
 
     Parameters
     ----------
@@ -60,5 +61,15 @@ class MagnitudeTracker(wiring.Component):
             m.d.sync += lanes_or.eq(0)
         m.d.sync += restart.eq(self.valid & self.first)
         m.d.sync += seen.eq(Mux(restart, 0, seen) | lanes_or)
-        m.d.sync += [self.bits.eq(highest_one(seen[:top])), self.nonzero.eq(seen.any())]
+        m.d.sync += self.nonzero.eq(seen.any())
+
+        # The highest one of each byte, then the highest byte
+        length = Signal.like(self.bits)
+        for low in range(0, top, 8):
+            byte = seen[low : min(low + 8, top)]
+            place, occupied = Signal(4, name=f"place_{low}"), Signal(name=f"any_{low}")
+            m.d.sync += [place.eq(highest_one(byte)), occupied.eq(byte.any())]
+            with m.If(occupied):
+                m.d.comb += length.eq(place + low)
+        m.d.comb += self.bits.eq(length)
         return m

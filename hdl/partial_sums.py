@@ -15,7 +15,7 @@ from hdl.pulse_counter import COUNTER_BITS, PulseCounter
 SUM_BITS = 32
 """Bits of a sum, two's complement: the most at which it can be told to saturate."""
 
-_SUMMING = 3
+_SUMMING = 4
 """Clock cycles from codes to sums on their way into the memory."""
 
 
@@ -78,7 +78,7 @@ class PartialSums(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Fetch and shift; add; saturate; write: a register each."""
+        """Fetch and shift; what was fetched; add; saturate; write: a register each."""
         m = Module()
         p = self._parameters
         bits = max(SUM_BITS, p.adc_bits + largest_bit(p) + 1) + 1
@@ -88,11 +88,8 @@ class PartialSums(wiring.Component):
             init=[],
         )
         read, write = memory.read_port(), memory.write_port()
-        maximum = Signal(SUM_BITS - 1)
-        most = Signal(signed(SUM_BITS))
-        least = Signal(signed(SUM_BITS))
-        m.d.sync += maximum.eq((Const(1, SUM_BITS) << (self.sum_bits - 1)[:5]) - 1)
-        m.d.comb += [most.eq(maximum), least.eq(~most)]
+        outermost = Signal(signed(bits))  # the largest sum; its complement is the least one
+        m.d.sync += outermost.eq((Const(1, SUM_BITS) << (self.sum_bits - 1)[:5]) - 1)
 
         # What belongs to a beat travels along with it.
         beat = Signal(
@@ -104,27 +101,31 @@ class PartialSums(wiring.Component):
             beat.fresh.eq(self.fresh),
             beat.final.eq(self.final),
         ]
-        fetched, added, held = (
-            Signal.like(beat, name=name) for name in ("fetched", "added", "held")
+        asked, fetched, added, held = (
+            Signal.like(beat, name=name) for name in ("asked", "fetched", "added", "held")
         )
-        m.d.sync += [fetched.eq(beat), added.eq(fetched), held.eq(added)]
+        m.d.sync += [asked.eq(beat), fetched.eq(asked), added.eq(fetched), held.eq(added)]
 
         beyond = Signal(p.adcs)
         for lane in range(p.adcs):
+            raised = Signal(signed(bits), name=f"raised_{lane}")
             code = Signal(signed(bits), name=f"code_{lane}")
+            before = Signal(signed(bits), name=f"before_{lane}")
             total = Signal(signed(bits), name=f"total_{lane}")
             result = Signal(signed(bits), name=f"result_{lane}")
             m.d.sync += [
-                code.eq(Mux(self.inside[lane], self.codes[lane] << self.bit, 0)),
-                total.eq(Mux(fetched.fresh, 0, read.data[lane]) + code),
+                raised.eq(Mux(self.inside[lane], self.codes[lane] << self.bit, 0)),
+                code.eq(raised),
+                before.eq(Mux(asked.fresh, 0, read.data[lane])),
+                total.eq(before + code),
                 result.eq(total),
                 beyond[lane].eq(0),
             ]
+            sign = total[-1].replicate(bits).as_signed()
+            # Magnitude bits above the largest: the sum is beyond the range on its side.
             with m.If(added.valid & added.final):
-                with m.If(total > most):
-                    m.d.sync += [result.eq(most), beyond[lane].eq(1)]
-                with m.If(total < least):
-                    m.d.sync += [result.eq(least), beyond[lane].eq(1)]
+                with m.If(((total ^ sign) & ~outermost).any()):
+                    m.d.sync += [result.eq(outermost ^ sign), beyond[lane].eq(1)]
             m.d.comb += [
                 write.data[lane].eq(result),
                 self.fetch_data[lane].eq(read.data[lane]),

@@ -25,8 +25,12 @@ VECTOR_BITS = 16
 MAX_VECTORS = (1 << VECTOR_BITS) - 1
 """Most vectors of a run."""
 
-CHECK_CYCLES = 2
+CHECK_CYCLES = 3
 """Clock cycles until what follows from the settings has come to rest."""
+
+
+FILL_CYCLES = 1
+"""Clock cycles from a tile's last row of codes until a drive may begin."""
 
 
 def read_cycles(
@@ -52,14 +56,14 @@ def read_cycles(
 
     def conversion(slots: int, lines: int) -> int:
         beats = -(-lines // p.adcs)
-        return driven_lines // p.lanes + slots + line_driver.LATENCY + answer + beats
+        return FILL_CYCLES + driven_lines // p.lanes + slots + line_driver.LATENCY + answer + beats
 
     slots = 1 if reads.encoding == "bit-serial" else (1 << (reads.dac_bits - 1)) - 1
     drives = -(-driven // driven_lines) * reads.conversions
     tiles = [min(sensed_lines, sensed - first) for first in range(0, sensed, sensed_lines)]
     vector = p.rows(driven) + partial_sums.latency(p) + send_cycles(p, sensed) + 2
     vector += drives * sum(conversion(slots, lines) for lines in tiles)
-    clearing = driven_lines // p.lanes + 1 + line_driver.LATENCY
+    clearing = FILL_CYCLES + driven_lines // p.lanes + 1 + line_driver.LATENCY
     return CHECK_CYCLES + clearing + vectors * vector
 
 
@@ -154,15 +158,20 @@ class Reader(wiring.Component):
         row = Signal(range(max(p.rows(p.max_dimension), *tile_rows)))
         slot = Signal(p.width - 1)
         full = Signal(p.width - 1)
-        m.d.sync += full.eq((Const(1, p.width) << (settings.dac_bits - 1)[:4]) - 1)
-        valid = (
-            self.sizes_valid
-            & (self.vectors >= 1)
-            & (settings.dac_bits >= 2)
-            & (settings.dac_bits <= min(p.width, MAX_DAC_BITS))
-            & (settings.sum_bits >= 2)
-            & (settings.sum_bits <= SUM_BITS)
-        )
+        last_slot = Signal(p.width - 1)
+        allowed = Signal()
+        m.d.sync += [
+            full.eq((Const(1, p.width) << (settings.dac_bits - 1)[:4]) - 1),
+            last_slot.eq(Mux(settings.bit_serial, 0, full - 1)),
+            allowed.eq(
+                self.sizes_valid
+                & (self.vectors >= 1)
+                & (settings.dac_bits >= 2)
+                & (settings.dac_bits <= min(p.width, MAX_DAC_BITS))
+                & (settings.sum_bits >= 2)
+                & (settings.sum_bits <= SUM_BITS)
+            ),
+        ]
         m.d.comb += [
             self.busy.eq((state != State.IDLE) | sender.busy),
             begin.eq(self.start & ~self.busy & ~self.abort),
@@ -203,7 +212,7 @@ class Reader(wiring.Component):
             drive.fire.eq(
                 (state == State.DRIVE) & ((slot != 0) | (self.ready & ~receiver.pending))
             ),
-            drive.convert.eq(clearing | settings.bit_serial | (slot == full - 1)),
+            drive.convert.eq(clearing | (slot == last_slot)),
         ]
         self._fill(m, state, clearing, row, full, walk)
 
@@ -218,8 +227,8 @@ class Reader(wiring.Component):
                 m.d.comb += self.phase.eq(Phase.CHECK)
                 m.d.sync += wait.eq(wait + 1)
                 with m.If(wait == CHECK_CYCLES - 1):
-                    m.d.comb += self.refused.eq(~valid)
-                    m.d.sync += [wait.eq(0), state.eq(Mux(valid, State.FILL, State.IDLE))]
+                    m.d.comb += self.refused.eq(~allowed)
+                    m.d.sync += [wait.eq(0), state.eq(Mux(allowed, State.FILL, State.IDLE))]
             with m.Case(State.LOAD):
                 m.d.comb += [self.phase.eq(Phase.LOAD), self.input.ready.eq(1)]
                 with m.If(self.input.valid):
@@ -232,7 +241,7 @@ class Reader(wiring.Component):
             with m.Case(State.FILL):
                 m.d.comb += self.phase.eq(Phase.READ)
                 m.d.sync += row.eq(row + 1)
-                with m.If(row + 1 == walk.tile_driven_rows):
+                with m.If(row == walk.tile_driven_rows):
                     m.d.sync += [row.eq(0), state.eq(State.DRIVE)]
             with m.Case(State.DRIVE):
                 m.d.comb += self.phase.eq(Phase.READ)
@@ -283,7 +292,7 @@ class Reader(wiring.Component):
     ) -> None:
         """The vector in a memory as signs and limited magnitudes, and from there to the lines.
 
-        A row of lanes is at the lines' `load` two cycles after its address.
+        A row of lanes is at the lines' `load` three cycles after its address.
         """
         p = self.parameters
         code = data.StructLayout({"magnitude": p.width - 1, "negative": 1})
@@ -306,18 +315,19 @@ class Reader(wiring.Component):
                 m.d.comb += stored.magnitude.eq(Mux(size > full, full, size))
 
         # Lines beyond the vector are not driven, nor any to clear the integrators.
-        filling = Signal()
-        driven = Signal()
+        filling, driven = Signal(2), Signal(2)
+        request = (state == State.FILL) & (row != walk.tile_driven_rows)
         m.d.sync += [
-            filling.eq((state == State.FILL) & ~self.abort),
-            driven.eq((address < walk.driven_rows) & ~clearing),
-            self.drive.load.eq(filling & ~self.abort),
+            filling.eq(Mux(self.abort, 0, Cat(request, filling))),
+            driven.eq(Cat((address < walk.driven_rows) & ~clearing, driven)),
+            self.drive.load.eq(filling[-1] & ~self.abort),
         ]
         for lane in range(p.lanes):
-            fetched, duty = read.data[lane], self.drive.duties[lane]
+            fetched, duty = Signal(code, name=f"fetched_{lane}"), self.drive.duties[lane]
             bit = fetched.magnitude.bit_select(walk.bit, 1)
             size = Mux(self.settings.bit_serial, bit, fetched.magnitude)
             m.d.sync += [
+                fetched.eq(read.data[lane]),
                 duty.negative.eq(fetched.negative),
-                duty.magnitude.eq(Mux(driven, size, 0)),
+                duty.magnitude.eq(Mux(driven[-1], size, 0)),
             ]

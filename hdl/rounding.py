@@ -21,20 +21,24 @@ def round_to_scalar(
 ) -> data.View:
     """The scalar nearest to `fraction` / 2**len(fraction) * 2**(`power` + `offset`), ties to even.
 
-    `fraction` has its leading bit set or counts as zero. Golden counterpart: `round_scalar`. What
-    the exponent may become is worked out beside the rounding, whose carry only selects.
+    `fraction` has its leading bit set or counts as zero. Golden counterpart: `round_scalar`. The
+    significand rounded up and what the exponent may become are worked out beside whether to round
+    up, which only selects.
     """
     bits = len(fraction)
     result = Signal(SCALAR, name=f"{name}_scalar")
-    rounded = Signal(_S + 1, name=f"{name}_rounded")
     kept, rest = fraction[-_S:], fraction[: bits - _S]
-    carry = rounded[-1]
-    large = Mux(carry, power > _MAX - 1 - offset, power > _MAX - offset)
-    small = Mux(carry, power < _MIN - 1 - offset, power < _MIN - offset)
+    up = Signal(name=f"{name}_up")
+    higher = Signal(_S, name=f"{name}_higher")
+    carry = up & kept.all()
+    large, small = Signal(name=f"{name}_large"), Signal(name=f"{name}_small")
     m.d.comb += [
-        rounded.eq(kept + (rest[-1] & (rest[:-1].any() | kept[0]))),
+        up.eq(rest[-1] & (rest[:-1].any() | kept[0])),
+        higher.eq(kept + 1),
+        large.eq(Mux(carry, power > _MAX - 1 - offset, power > _MAX - offset)),
+        small.eq(Mux(carry, power < _MIN - 1 - offset, power < _MIN - offset)),
         # A carry leaves zeros below it, so the leading bit is one with it and without.
-        result.significand.eq(Cat(rounded[: _S - 1], 1)),
+        result.significand.eq(Cat(Mux(up, higher, kept)[: _S - 1], 1)),
         result.exponent.eq(Mux(carry, power + (1 + offset), power + offset)),
     ]
     with m.If(large):

@@ -16,7 +16,8 @@ class Sender(wiring.Component):
     """Sends a state packet: for each rank the rows of its activation factor, then of its errors'.
 
     `start` begins; `busy` is high from the next cycle until the receiver has taken the last beat.
-    A packet once begun is always finished. One beat a cycle as long as the receiver is ready.
+    A packet once begun is always finished. One beat a cycle as long as the receiver is ready. Rows
+    and ranks must rest from the cycle before `start` on.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -43,8 +44,21 @@ class Sender(wiring.Component):
         m.submodules.queue = queue = fifo.SyncFIFOBuffered(width=layout.size, depth=_DEPTH)
         fetching = Signal()
         issue = Signal()
-        row_end = self.fetch_row + 1 == Mux(self.fetch_delta, self.rows_m, self.rows_n)
-        column_end = self.fetch_column + 1 == self.ranks
+        last_n, last_m, last_rank = (
+            Signal.like(port, name=name)
+            for name, port in (
+                ("last_n", self.fetch_row),
+                ("last_m", self.fetch_row),
+                ("last_rank", self.fetch_column),
+            )
+        )
+        m.d.sync += [
+            last_n.eq(self.rows_n - 1),
+            last_m.eq(self.rows_m - 1),
+            last_rank.eq(self.ranks - 1),
+        ]
+        row_end = self.fetch_row == Mux(self.fetch_delta, last_m, last_n)
+        column_end = self.fetch_column == last_rank
         end = row_end & column_end & self.fetch_delta
         with m.If(self.start):
             m.d.sync += [

@@ -359,7 +359,8 @@ class UpdateDriver(wiring.Component):
     def _plan(self, m: Module, columns: ColumnDuties) -> Signal:
         """The rank's log2 of slots, and the significand and shift that scale its duties.
 
-        Registers in a row that follow `kappa`, which rests as long as `rank` does.
+        Registers in a row that follow `kappa`, which rests as long as `rank` does. The shift comes
+        two cycles after the plan, before the first word that it scales.
         """
         p = self.parameters
         full_bits = 2 * (p.width - 1)  # duties 1 and 1 coincide in every slot
@@ -369,8 +370,8 @@ class UpdateDriver(wiring.Component):
         most = Mux(self.slots_max < ceil_log2(p.max_slots), self.slots_max, ceil_log2(p.max_slots))
         shift = Signal(signed(EXPONENT_BITS + 2))
         shift_max = duty_scaler.shift_max(p.width)
-        m.d.comb += shift.eq(SIGNIFICAND_BITS + 1 + log2 - enough)
         m.d.sync += [
+            shift.eq(SIGNIFICAND_BITS + 1 + log2 - enough),
             enough.eq(self.kappa.exponent + full_bits),
             log2.eq(Mux(at_least < most, at_least, most)),
             columns.significand.eq(self.kappa.significand),

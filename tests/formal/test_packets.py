@@ -29,7 +29,7 @@ def rows_are_sent_once_and_in_their_order(m, dut, inside):
     m.d.comb += [
         Assume(~dut.start | ~dut.busy),
         *(Assume((rows >= 1) & (rows <= 2)) for rows in (dut.rows_n, dut.rows_m, dut.ranks)),
-        Assume(~past(m, dut.busy) | (settings == past(m, settings))),
+        Assume(~(dut.start | dut.busy) | (settings == past(m, settings))),
     ]
     # The rows' order: a counter a side, from the first to the last.
     issue, fetching = inside.issue, inside.fetching
@@ -52,6 +52,9 @@ def rows_are_sent_once_and_in_their_order(m, dut, inside):
     m.d.comb += [
         Assert(~issue | ~fetched, "nothing after the last"),
         Assert(~fetched | ~fetching),
+        Assert(~fetching | (inside.last_n == dut.rows_n - 1)),
+        Assert(~fetching | (inside.last_m == dut.rows_m - 1)),
+        Assert(~fetching | (inside.last_rank == dut.ranks - 1)),
         Assert(~fetching | (dut.fetch_row == row)),
         Assert(~fetching | (dut.fetch_column == column)),
         Assert(~fetching | (dut.fetch_delta == side)),
@@ -61,7 +64,7 @@ def rows_are_sent_once_and_in_their_order(m, dut, inside):
     arriving = inside.arriving
     m.d.comb += [
         Assert(~queue.w_en | queue.w_rdy, "there is room"),
-        Assert(queue.level + arriving[0] + arriving[1] <= DEPTH - 1),
+        Assert(queue.level + sum(arriving) <= DEPTH - 1),
         Assert(queue.level == queue.inner_level + queue.r_rdy),
         Assert((queue.produce < DEPTH - 1) & (queue.consume < DEPTH - 1)),
         Assert(modulo(queue.consume + queue.inner_level) == queue.produce),

@@ -43,6 +43,7 @@ def codes_count_for_the_conversion_that_asked(m, dut, inside):
         Assert((owed <= begun) & (begun <= 4)),
         Assert((owed == begun) | (owed == begun - 2) | (owed == 0)),
         Assert(dut.pending == (owed != 0)),
+        Assert(~owed.any() | (inside.ending == (owed <= 2))),
         Assert(dut.valid == (taken & (owed != 0) & counts)),
         Assert(dut.unexpected == (taken & (owed == 0))),
         Assert(dut.done == (taken & (owed != 0) & (owed <= 2))),
@@ -83,7 +84,8 @@ def test_a_conversion_of_two_beats_can_end():
     [
         ("taken & self.pending & ~discarded", "taken & self.pending"),
         ("m.d.sync += discarded.eq(1)", "m.d.sync += left.eq(0)"),
-        ("(left <= adcs)", "(left < adcs)"),
+        ("(left <= 2 * adcs)", "(left < 2 * adcs)"),
+        ("(self.sensed <= adcs)", "(self.sensed < adcs)"),
         ("left > lane for lane", "left >= lane for lane"),
         ("self.unexpected.eq(taken & ~self.pending)", "self.unexpected.eq(taken)"),
     ],
@@ -242,10 +244,13 @@ def drives_wait_for_codes(m, dut, inside):
     """
     lines, reading = dut.lines, inside.submodule("reader")
     state, slot, clearing = reading.state, reading.slot, reading.clearing
-    pending = reading.submodule("receiver").left != 0
+    receiver = reading.submodule("receiver")
+    pending = receiver.left != 0
     reads = inside.submodule("lines").read_valid_slots
     converts = inside.submodule("lines").convert_slots
     full, dac_bits = reading.full, dut.settings.dac_bits
+    last_slot = Mux(dut.settings.bit_serial, 0, full - 1)[: len(full)]
+    dac_bits_valid = (dac_bits >= 2) & (dac_bits <= SHORT.width)
     settled = past(m, (dut.busy | dut.start) & ~ResetSignal())
     kept = past(m, ~dut.abort & ~ResetSignal())
     settings = Cat(dut.settings.as_value(), dut.vectors, dut.sizes_valid)
@@ -278,7 +283,12 @@ def drives_wait_for_codes(m, dut, inside):
             | (driving & ~clearing & ~dut.settings.bit_serial & (slot < full))
         ),
         Assert(~settled | (full == ((1 << (dac_bits - 1)[:4]) - 1)[: len(full)])),
-        Assert((state <= State.CHECK) | ((dac_bits >= 2) & (dac_bits <= SHORT.width))),
+        Assert(~(settled & past(m, settled)) | (reading.last_slot == last_slot)),
+        Assert((state <= State.CHECK) | past(m, settled)),
+        Assert(~settled | ~reading.allowed | dac_bits_valid),
+        Assert((state <= State.CHECK) | dac_bits_valid),
+        Assert(receiver.pending == pending),
+        Assert(~pending | (receiver.ending == (receiver.left <= SHORT.adcs))),
     ]
     m.d.comb += Cover(driving & pending & ~past(m, dut.abort))  # a run waits for an aborted one's
     # The array was ready when the first slot of those on their way was fired.
@@ -306,7 +316,7 @@ def test_a_run_can_have_to_wait_for_the_codes_of_an_aborted_one():
     [
         ("self.ready & ~receiver.pending", "self.ready"),
         ("self.ready & ~receiver.pending", "~receiver.pending"),
-        ("(slot == full - 1)", "(slot == full)"),
+        ("(slot == last_slot)", "(slot == full)"),
         ("state.eq(State.IDLE), wait.eq(0), self.short", "wait.eq(0), self.short"),
         ("with m.If(self.convert):", "with m.If(1):"),
     ],

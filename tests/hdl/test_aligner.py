@@ -43,13 +43,13 @@ def test_history_and_projections_share_an_exponent(width, columns):
             ctx.set(dut.start, 0)
             while not ctx.get(dut.ready):
                 await ctx.tick()
-            await ctx.tick().repeat(4)
+            await ctx.tick().repeat(5)
             for column, rank in enumerate(ranks):
                 natural = magnitudes[rank] - (width - 1)
                 raised = scalar.exponent(histories[rank]) - p.history_bits
                 bits = min(max(natural, raised) + width - 1, dut.bits_max)
                 assert ctx.get(dut.projection_bits[column]) == bits
-            await ctx.tick().repeat(4)
+            await ctx.tick().repeat(3)
             for column, rank in enumerate(ranks):
                 shift = max(
                     magnitudes[rank] - (width - 1),
