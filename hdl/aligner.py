@@ -128,7 +128,7 @@ class Aligner(wiring.Component):
         with m.If(valid[2]):
             m.d.sync += self.history[columns[3]].eq(shifted[1:] + up)
 
-        # A pass takes the history's first digit eight cycles after `ready`, and narrows projections
-        # from the fifth on, as digits of the history come first.
-        m.d.comb += self.ready.eq(busy & (column == max(p.columns - 3, 0)))
+        # A pass takes the history's first digit nine cycles after `ready`, and narrows projections
+        # from the sixth on, as digits of the history come first.
+        m.d.comb += self.ready.eq(busy & (column == max(p.columns - 4, 0)))
         return m

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product
+from hdl.rounding import EXPONENT, PRODUCT_BITS, multiply, round_to_scalar
 from hdl.shapes import SCALAR
 
 LATENCY = 4
@@ -47,10 +47,10 @@ class CoefficientPipeline(wiring.Component):
 
         product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
         ratio = Signal(SCALAR)
+        exponents = self.dot.exponent + self.reciprocal.exponent
         m.d.sync += [
-            product.eq(self.dot.significand * self.reciprocal.significand),
-            power.eq(self.dot.exponent + self.reciprocal.exponent),
-            ratio.eq(round_product(m, product, power, "ratio")),
+            *multiply(self.dot.significand, self.reciprocal.significand, exponents, product, power),
+            ratio.eq(round_to_scalar(m, product, power, "ratio")),
         ]
 
         # Below exponent 1 the fraction bits are the most there are, and the shift is the rest.

@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, highest_one, leading_zeros, round_to_scalar
+from hdl.rounding import EXPONENT, leading_zero_bytes, leading_zeros, round_to_scalar
 from hdl.shapes import SCALAR, column_shape, dot_products, group_shape
 
-LATENCY = 5
+LATENCY = 6
 """Clock cycles from `start` to the first column's scalar."""
 
 
@@ -52,7 +52,7 @@ class Converter(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Magnitude, length, shift, rounding: a register each."""
+        """Magnitude, zero bytes, shift by bytes, shift by bits, rounding: a register each."""
         m = Module()
         p = self.parameters
         wide = max(p.dot_bits, scalar.SIGNIFICAND_BITS + 2)
@@ -88,16 +88,21 @@ class Converter(wiring.Component):
             beside.negative.eq(dot < 0),
         ]
 
-        magnitude, counted = Signal(unsigned(wide)), Signal(unsigned(wide))
-        length, zeros = Signal(range(wide + 1)), Signal(range(wide + 1))
-        normal, power = Signal(unsigned(wide)), Signal(EXPONENT)
+        magnitude, counted, coarse, normal = (
+            Signal(unsigned(wide), name=name)
+            for name in ("magnitude", "counted", "coarse", "normal")
+        )
+        zero_bytes, length = Signal(range(wide // 8 + 2)), Signal(EXPONENT)
+        power = Signal(EXPONENT)
+        zeros = leading_zeros(coarse[-8:])[:3]
         m.d.sync += [
             magnitude.eq(Mux(dot < 0, -dot, dot)),
             counted.eq(magnitude),
-            length.eq(highest_one(magnitude)),
-            zeros.eq(leading_zeros(magnitude)),
-            normal.eq(counted << zeros),
-            power.eq(length),
+            zero_bytes.eq(leading_zero_bytes(magnitude)),
+            coarse.eq(counted << (zero_bytes << 3)),
+            length.eq(wide - (zero_bytes << 3)),
+            normal.eq(coarse << zeros),
+            power.eq(length - zeros),
             self.value.eq(round_to_scalar(m, normal, power, "dot")),
         ]
         for stage in range(LATENCY - 1):

@@ -279,21 +279,25 @@ class Core(wiring.Component):
                 self.update_scale[rank].eq(scalars.update[group][column]),
             ]
 
-        # Counters
+        # Counters, a cycle behind
+        counted, multiplied = Signal(), Signal()
+        counted_phase = Signal.like(self.phase)
         saturated = Signal(range(1 << (len(datapath.saturations) + 1)))
-        m.d.sync += saturated.eq(datapath.saturations + orthogonaliser.saturated)
+        m.d.sync += [
+            counted.eq(self.busy),
+            counted_phase.eq(self.phase),
+            multiplied.eq(datapath.multiplying),
+            saturated.eq(datapath.saturations + orthogonaliser.saturated),
+        ]
         with m.If(start):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
             m.d.sync += [count.eq(0) for count in self.phase_cycles]
         with m.Else():
-            for phase in Phase.__members__.values():
-                with m.If(self.busy & (self.phase == phase)):
-                    m.d.sync += self.phase_cycles[phase.value].eq(
-                        self.phase_cycles[phase.value] + 1
-                    )
+            for phase, count in zip(Phase, self.phase_cycles, strict=True):
+                m.d.sync += count.eq(count + (counted & (counted_phase == phase)))
             m.d.sync += [
-                self.cycles.eq(self.cycles + self.busy),
-                self.multiply_cycles.eq(self.multiply_cycles + datapath.multiplying),
+                self.cycles.eq(self.cycles + counted),
+                self.multiply_cycles.eq(self.multiply_cycles + multiplied),
                 self.saturations.eq(self.saturations + saturated),
             ]
         return m

@@ -43,7 +43,7 @@ _RESULT = _OPERANDS + mac_array.LATENCY
 
 def settled_stage(parameters: Parameters) -> int:
     """Cycles from a step whose results are residuals to `settled`."""
-    return _RESULT + magnitude.LATENCY - 2
+    return _RESULT + magnitude.LATENCY - 3
 
 
 def projected_stage(parameters: Parameters) -> int:
@@ -64,7 +64,7 @@ class Datapath(wiring.Component):
 
     - residuals: `settled` tells that a pass over `settled_group` that begins in the next cycle may
       read them; their `exponent` (the power of two that a residual's words have lost on their way)
-      and `vanished` stand 4 cycles later, by rank;
+      and `vanished` stand 5 cycles later, by rank;
     - projections: their `magnitude` stands 2 cycles after `projected`;
     - `dots` with their `dots_tag` and the first column that counts are there with `dots_valid`.
 
@@ -126,13 +126,17 @@ class Datapath(wiring.Component):
         columns, lanes = range(p.columns), range(p.lanes)
         m.submodules.engine = engine = PassEngine(p)
         m.submodules.array = array = mac_array.MacArray(p)
+        # An order waits in a register for the engine.
+        ordered, order = Signal(), Signal.like(self.order)
+        m.d.comb += self.ready.eq(~ordered | engine.ready)
+        with m.If(self.ready):
+            m.d.sync += [ordered.eq(self.start), order.eq(self.order)]
         m.d.comb += [
-            engine.start.eq(self.start),
-            engine.order.eq(self.order),
+            engine.start.eq(ordered),
+            engine.order.eq(order),
             engine.rows_n.eq(self.rows_n),
             engine.rows_m.eq(self.rows_m),
             engine.samples.eq(self.samples),
-            self.ready.eq(engine.ready),
         ]
 
         # The pipeline of steps

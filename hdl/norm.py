@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
-from hdl.rounding import EXPONENT, PRODUCT_BITS, round_product, round_to_scalar
+from hdl.rounding import EXPONENT, PRODUCT_BITS, multiply, round_to_scalar
 from hdl.shapes import SCALAR
 
 ROOT_LATENCY = 7
@@ -40,7 +40,7 @@ class NormUnit(wiring.Component):
 
     One Newton step from a table, as `scalar.reciprocal_square_root` and to the same bits. `start`
     takes `square`, which is kept beside the results; they hold until the next `start`, which may
-    come with `done`, high `LATENCY` cycles after `start`. One multiplier, used three times.
+    come with `done`, high `LATENCY` cycles after `start`. Three multipliers, in a row.
     """
 
     def __init__(self) -> None:
@@ -80,41 +80,34 @@ class NormUnit(wiring.Component):
         square_of_seed = entry[_S + 1 :]
 
         # reduced * seed**2, seed * correction, root**2, one after another
-        left, right = Signal(_S), Signal(_S)
-        power_now = Signal(EXPONENT)
-        product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
-        rounded = round_product(m, product, power, "product")
         value, correction = Signal(SCALAR), Signal(SCALAR)
-        with m.If(stage[1]):
-            m.d.comb += [
-                left.eq(self.kept.significand),
-                right.eq(square_of_seed),
-                power_now.eq(Mux(entry[_S], 2, 1) - self.kept.exponent[0]),
-            ]
-        with m.Elif(stage[4]):
-            m.d.comb += [
-                left.eq(seed),
-                right.eq(correction.significand),
-                power_now.eq(correction.exponent - half),
-            ]
-        with m.Else():
-            m.d.comb += [
-                left.eq(self.root.significand),
-                right.eq(self.root.significand),
-                power_now.eq(self.root.exponent << 1),
-            ]
-        m.d.sync += [
-            product.eq(left * right),
-            power.eq(power_now),
-            value.eq(rounded),
-            correction.eq(self._correction(m, value)),
-        ]
+        rounded = []
+        for name, left, right, exponents in (
+            (
+                "reduced",
+                self.kept.significand,
+                square_of_seed,
+                Mux(entry[_S], 2, 1) - self.kept.exponent[0],
+            ),
+            ("root", seed, correction.significand, correction.exponent - half),
+            (
+                "square",
+                self.root.significand,
+                self.root.significand,
+                self.root.exponent << 1,
+            ),
+        ):
+            product = Signal(PRODUCT_BITS, name=f"{name}_product")
+            power = Signal(EXPONENT, name=f"{name}_power")
+            m.d.sync += multiply(left, right, exponents, product, power)
+            rounded.append(round_to_scalar(m, product, power, name))
+        m.d.sync += [value.eq(rounded[0]), correction.eq(self._correction(m, value))]
         with m.If(stage[5]):
-            m.d.sync += self.root.eq(rounded)
+            m.d.sync += self.root.eq(rounded[1])
             with m.If(~nonzero):
                 m.d.sync += [self.root.significand.eq(0), self.root.exponent.eq(-512)]
         with m.If(stage[7]):
-            m.d.sync += self.reciprocal.eq(rounded)
+            m.d.sync += self.reciprocal.eq(rounded[2])
         return m
 
     def _correction(self, m: Module, value: Signal) -> Signal:

@@ -20,9 +20,9 @@ from hdl.shapes import (
     rank_address,
 )
 
-READY_LEAD = 8
-"""Cycles from `ready` to the first use of a coefficient: two until the pass that `ready` lets begin
-takes its first step, six from a step to its operands."""
+READY_LEAD = 9
+"""Cycles from `ready` to the first use of a coefficient: three until the pass that `ready` lets
+begin takes its first step, six from a step to its operands."""
 
 _SIGNED = data.StructLayout({"value": SCALAR, "negative": 1})
 

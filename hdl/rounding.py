@@ -1,5 +1,7 @@
 """Rounding to scalars, and products of scalars: combinational parts of several units."""
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
@@ -48,17 +50,21 @@ def round_to_scalar(
     return result
 
 
-def round_product(m: Module, product: Value, power: Value, name: str) -> data.View:
-    """The scalar nearest to a product of significands times 2**`power`, the exponents' sum.
+def multiply(
+    left: Value, right: Value, power: Value, product: Signal, product_power: Signal
+) -> list[Any]:
+    """Assign the product of significands, its leading one at the top, and its power of two.
 
-    The leading one of a product is in one of two places: both are rounded, and one is taken. Golden
-    counterpart: `multiply`.
+    `power` is the sum of the exponents. A product's leading one is in one of two places. For zero
+    the leading bit is zero. `product` has `PRODUCT_BITS`; `round_to_scalar` takes both. Golden
+    counterpart: `multiply`, before it rounds.
     """
-    high = round_to_scalar(m, product, power, f"{name}_high")
-    low = round_to_scalar(m, product[:-1], power, f"{name}_low", offset=-1)
-    result = Signal(SCALAR, name=f"{name}_scalar")
-    m.d.comb += result.eq(Mux(product[PRODUCT_BITS - 1], high, low))
-    return result
+    exact = left * right
+    high = exact[PRODUCT_BITS - 1]
+    return [
+        product.eq(Mux(high, exact, exact << 1)),
+        product_power.eq(Mux(high, power, power - 1)),
+    ]
 
 
 def _place(bits: Value) -> tuple[Value, Value]:
@@ -79,6 +85,13 @@ def leading_zeros(value: Value) -> Value:
     padding = (1 << len(value).bit_length()) - len(value)
     place, _ = _place(Cat(Const(-1, padding), value))
     return ~place
+
+
+def leading_zero_bytes(value: Value) -> Value:
+    """Whole bytes of zeros above the highest one of `value`; all of them if there is none."""
+    count = -(-len(value) // 8)
+    tops = [value[max(0, len(value) - 8 * (i + 1)) : len(value) - 8 * i] for i in range(count)]
+    return leading_zeros(Cat(top.any() for top in reversed(tops)))
 
 
 def highest_one(value: Value) -> Value:

@@ -6,7 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, PRODUCT_BITS, leading_zeros, round_product, round_to_scalar
+from hdl.rounding import (
+    EXPONENT,
+    PRODUCT_BITS,
+    leading_zero_bytes,
+    leading_zeros,
+    multiply,
+    round_to_scalar,
+)
 from hdl.scalar_programs import (
     PROGRAMS,
     STORED,
@@ -28,7 +35,7 @@ from hdl.shapes import (
 PRODUCT_CYCLES = 4
 """Clock cycles of an instruction that multiplies."""
 
-SUM_CYCLES = 9
+SUM_CYCLES = 10
 """Clock cycles of an instruction that adds or subtracts."""
 
 _S = scalar.SIGNIFICAND_BITS
@@ -140,6 +147,7 @@ class ScalarUnit(wiring.Component):
         m.submodules.rom = rom_memory = memory.Memory(shape=_INSTRUCTION, depth=len(rom), init=rom)
         instruction_port = rom_memory.read_port(domain="comb")
         instruction = Signal(_INSTRUCTION)
+        places = [Signal(3, name=f"{name}_place") for name in ("left", "right")]
         counter = Signal(range(len(rom)))  # where the next instruction is
         first = Signal.like(counter)
         side, single = Signal(), Signal()
@@ -153,14 +161,26 @@ class ScalarUnit(wiring.Component):
         )
         write = registers.write_port()
 
-        def address(register: Value) -> Value:
+        def place(register: Value, side: Value) -> Value:
+            """A stored register's number; the factor in hand tells own and other apart."""
             swapped = (register >= Register.OWN_INVERSE) & (register <= Register.OTHER_NORM)
-            return Cat((register ^ (swapped & side))[:3], rank_address(p, group, column))
+            return (register ^ (swapped & side))[:3]
+
+        def fetch(following: Value, side: Value) -> None:
+            """Make `following` the instruction of the next cycle."""
+            m.d.sync += [
+                instruction.eq(following),
+                places[0].eq(place(following.left, side)),
+                places[1].eq(place(following.right, side)),
+            ]
 
         operands = []
-        for name, register in (("left", instruction.left), ("right", instruction.right)):
+        for name, register, low in (
+            ("left", instruction.left, places[0]),
+            ("right", instruction.right, places[1]),
+        ):
             read = registers.read_port(domain="comb")
-            m.d.comb += read.addr.eq(address(register))
+            m.d.comb += read.addr.eq(Cat(low, rank_address(p, group, column)))
             operand = Signal(SCALAR, name=f"{name}_fetched")
             with m.Switch(register):
                 for constant, value in (
@@ -182,9 +202,9 @@ class ScalarUnit(wiring.Component):
         left, right = (latched for _, latched in operands)
 
         product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
-        of_product = round_product(m, product, product_power, "product")
+        of_product = round_to_scalar(m, product, product_power, "product")
         total, total_power = Signal(_WIDE), Signal(EXPONENT)
-        zeros = Signal(range(_WIDE + 1))
+        zero_bytes = Signal(range(_WIDE // 8 + 1))
         of_sum = round_to_scalar(m, total, total_power, "sum")
         base, placed, aligned, lost = (
             Signal(_WIDE, name=name) for name in ("base", "placed", "aligned", "lost")
@@ -207,7 +227,9 @@ class ScalarUnit(wiring.Component):
             self.written.register.eq(instruction.destination),
             self.written.last.eq(instruction.last),
             self.written.value.eq(self.result),
-            write.addr.eq(address(instruction.destination)),
+            write.addr.eq(
+                Cat(place(instruction.destination, side), rank_address(p, group, column))
+            ),
             write.data.eq(self.result),
         ]
 
@@ -223,11 +245,8 @@ class ScalarUnit(wiring.Component):
                 with m.Switch(self.program):
                     for number, start in starts.items():
                         with m.Case(number):
-                            m.d.sync += [
-                                counter.eq(start),
-                                first.eq(start),
-                                instruction.eq(_INSTRUCTION.const(rom[start])),
-                            ]
+                            m.d.sync += [counter.eq(start), first.eq(start)]
+                            fetch(_INSTRUCTION.const(rom[start]), self.side)
                 m.next = "FETCH"
             with m.State("FETCH"):
                 m.d.sync += counter.eq(Mux(instruction.last, first, counter + 1))
@@ -245,10 +264,10 @@ class ScalarUnit(wiring.Component):
 
             with m.State("PRODUCT"):
                 residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
-                m.d.sync += [
-                    product.eq(left.significand * right.significand),
-                    product_power.eq(left.exponent + right.exponent + residual),
-                ]
+                power = left.exponent + right.exponent + residual
+                m.d.sync += multiply(
+                    left.significand, right.significand, power, product, product_power
+                )
                 m.next = "ROUND_PRODUCT"
             with m.State("ROUND_PRODUCT"):
                 m.d.sync += rounded.eq(of_product)
@@ -285,9 +304,16 @@ class ScalarUnit(wiring.Component):
                 )
                 m.next = "COUNT"
             with m.State("COUNT"):
-                m.d.sync += zeros.eq(leading_zeros(total))
-                m.next = "NORMALISE"
-            with m.State("NORMALISE"):
+                m.d.sync += zero_bytes.eq(leading_zero_bytes(total))
+                m.next = "COARSE"
+            with m.State("COARSE"):
+                m.d.sync += [
+                    total.eq(total << (zero_bytes << 3)),
+                    total_power.eq(total_power - (zero_bytes << 3)),
+                ]
+                m.next = "FINE"
+            with m.State("FINE"):
+                zeros = leading_zeros(total[-8:])[:3]
                 m.d.sync += [total.eq(total << zeros), total_power.eq(total_power - zeros)]
                 m.next = "ROUND_SUM"
             with m.State("ROUND_SUM"):
@@ -308,7 +334,7 @@ class ScalarUnit(wiring.Component):
                 ):
                     with m.If(instruction.destination == register):
                         m.d.sync += output[group][column].eq(self.result)
-                m.d.sync += instruction.eq(instruction_port.data)
+                fetch(instruction_port.data, side)
                 m.next = "FETCH"
                 with m.If(instruction.last):
                     m.d.sync += column.eq(column + 1)

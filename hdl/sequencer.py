@@ -347,7 +347,9 @@ class Sequencer(wiring.Component):
                 & self.pulses_valid
             ),
         ]
-        m.d.comb += self.samples.eq(Mux(blocks_left == 1, self.last, self.block))
+        final_block = Signal()
+        m.d.sync += final_block.eq(blocks_left == 1)
+        m.d.comb += self.samples.eq(Mux(final_block, self.last, self.block))
         with m.Switch(self.k):
             for k in range(1, p.max_rank + 1):
                 with m.Case(k):

@@ -21,8 +21,8 @@ class SlotSequencer(wiring.Component):
     slot's first, `fire` is high, with the slot's thresholds for rows and columns and the
     polarities of its phase: slot i has row threshold (i << (width - 1 - log2)) XOR `row_mask` and
     column threshold reverse(i) XOR `column_mask`, where reverse turns `width` - 1 bits around.
-    `abort` starts anew and withdraws `fire`. `further` must rest from the cycle before `run` on.
-    Golden counterpart: `pulses.scrambled_thresholds`.
+    `abort` starts anew and withdraws `fire`. `further` must rest from the cycle before `run` on,
+    and `log2` for three cycles. Golden counterpart: `pulses.scrambled_thresholds`.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -67,7 +67,7 @@ class SlotSequencer(wiring.Component):
         free, ending = Signal(init=1), Signal()  # left is 0, left is 1
         short, two = Signal(), Signal()  # further cycles are 0, are 1
         begins, ends = Signal(), Signal()
-        end = slot == highest
+        end, single = Signal(), Signal()  # slot is the highest, and there is no other
         m.d.comb += [
             begins.eq(self.run & free),
             ends.eq(Mux(free, self.run & short, ending)),
@@ -80,11 +80,13 @@ class SlotSequencer(wiring.Component):
             left.eq(left - ~free),
             free.eq(free | ending),
             ending.eq(left == 2),
+            single.eq(highest == 0),
+            end.eq(slot == highest),
         ]
         with m.If(ends):
-            m.d.sync += [slot.eq(slot + 1), row.eq(row + step)]
+            m.d.sync += [slot.eq(slot + 1), row.eq(row + step), end.eq(slot + 1 == highest)]
             with m.If(end):
-                m.d.sync += [slot.eq(0), phase.eq(phase + 1)]
+                m.d.sync += [slot.eq(0), end.eq(single), phase.eq(phase + 1)]
         with m.If(begins):
             m.d.sync += [
                 left.eq(self.further),

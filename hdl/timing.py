@@ -18,7 +18,7 @@ from hdl.passes import spacing
 from hdl.scalar_programs import PROGRAMS, Operation
 from hdl.scalar_unit import PRODUCT_CYCLES, SUM_CYCLES
 
-TOLD = 2
+TOLD = 3
 """Cycles from what a pass waits for being told to its first step."""
 
 STARTED = 2
@@ -73,7 +73,7 @@ class _Schedule:
         for group in range(p.groups(self.k)):
             last = self.take(self.samples * other)
             self.program = max(self.program, last + projected_stage(p) + 1) + 1
-            aligned = self.program - 1 + max(p.columns - 2, 1)
+            aligned = self.program - 1 + max(p.columns - 3, 1)
             last = self.take((p.history_digits + self.samples) * own, aligned + TOLD)
             self.residuals[group] = last + settled_stage(p) + TOLD
         for pivot in range(self.k):

@@ -43,7 +43,7 @@ def test_history_and_projections_share_an_exponent(width, columns):
             ctx.set(dut.start, 0)
             while not ctx.get(dut.ready):
                 await ctx.tick()
-            await ctx.tick().repeat(5)
+            await ctx.tick().repeat(6)
             for column, rank in enumerate(ranks):
                 natural = magnitudes[rank] - (width - 1)
                 raised = scalar.exponent(histories[rank]) - p.history_bits
