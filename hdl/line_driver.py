@@ -23,7 +23,7 @@ class LineDriver(wiring.Component):
     In a slot (`fire`) a line is driven if its duty exceeds the slot's threshold and its polarity is
     the phase's (`negative_phase`), or whatever its polarity in a slot of `both_phases`. The
     threshold is `threshold` for all lines if `scrambled`, and otherwise the top bits of the
-    line's own generator, which `fire` advances: the two are joined by XOR, as the generators rest
+    line's own generator, which `draw` advances: the two are joined by XOR, as the generators rest
     at zero unless they were seeded since `clear`. The pins are registers: a slot's pulses appear
     `LATENCY` cycles after `fire` and stay while `hold` is high, `abort` idles all lines in the next
     cycle and withdraws the slots on their way, and no line is driven in any other cycle. No other
@@ -66,6 +66,7 @@ class LineDriver(wiring.Component):
                 "scrambled": In(1),
                 "threshold": In(parameters.width - 1),
                 "fire": In(1),
+                "draw": In(1),
                 "negative_phase": In(1),
                 "negative_level": In(1),
                 "select": In(1),
@@ -90,7 +91,7 @@ class LineDriver(wiring.Component):
             generators.token.eq(self.token),
             self.token_out.eq(generators.token_out),
             generators.seed.eq(self.seed),
-            generators.step.eq(self.fire),
+            generators.step.eq(self.draw),
         ]
 
         turn = Signal(self._lines // lanes, init=1)

@@ -82,7 +82,9 @@ class Loader(wiring.Component):
         row = Signal.like(self.factor_row)
         errors = Signal()  # the vector in hand belongs to the error side
         vector = Signal(range(max(p.max_block, p.max_rank) + 1))  # sample or rank
-        last_sample = Signal.like(vector)
+        row_end = Signal()  # at the vector's last row
+        vector_end = Signal()  # at the last vector of the packet, or of its side
+        last_vector = Signal.like(vector)
         bank = Signal()
         address = Signal(range(p.buffer_rows))
         blocks_left = Signal(BLOCK_BITS)
@@ -90,18 +92,20 @@ class Loader(wiring.Component):
         state = Signal(_State)
         state_beat, block_beat = Signal(), Signal()
 
-        # The last row of a vector, and the lanes beyond the vector there
-        last_rows, beyond = [], []
+        # Of each side, the last row of a vector, whether it is the only one, and the lanes that are
+        # beyond the vector there
+        last_rows, single_rows, beyond = [], [], []
         for side, size, rows in (("n", self.n, self.rows_n), ("m", self.m, self.rows_m)):
             last_row = Signal.like(row, name=f"last_row_{side}")
             lanes = Signal(p.lanes, name=f"lanes_beyond_{side}")
-            m.d.sync += last_row.eq(rows - 1)
+            single_row = Signal(name=f"single_row_{side}")
+            m.d.sync += [last_row.eq(rows - 1), single_row.eq(rows == 1)]
             remaining = size[:lane_bits]
             for lane in range(p.lanes):
                 m.d.sync += lanes[lane].eq((remaining != 0) & (remaining <= lane))
             last_rows.append(last_row)
+            single_rows.append(single_row)
             beyond.append(lanes)
-        row_end = row == Mux(errors, last_rows[1], last_rows[0])
         outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
         m.d.comb += [
             state_beat.eq(self.input.valid & (state == _State.STATE)),
@@ -118,7 +122,6 @@ class Loader(wiring.Component):
                 word.eq(Mux(outside[lane], 0, self.input.payload.words[lane]))
                 for lane, word in enumerate(self.write_data)
             ),
-            last_sample.eq(Mux(blocks_left == 1, self.last, self.block) - 1),
             self.short.eq(0),
             self.long.eq(0),
             self.full.eq(self.full & ~self.release),
@@ -131,6 +134,17 @@ class Loader(wiring.Component):
 
         def begin_packet() -> None:
             m.d.sync += [row.eq(0), errors.eq(0), vector.eq(0), address.eq(0), opened.eq(0)]
+            m.d.sync += row_end.eq(single_rows[0])
+
+        def begin_vector(errors: Value) -> None:
+            m.d.sync += [row.eq(0), row_end.eq(Mux(errors, single_rows[1], single_rows[0]))]
+
+        def next_row() -> None:
+            m.d.sync += row.eq(row + 1)
+            m.d.sync += row_end.eq(row + 1 == Mux(errors, last_rows[1], last_rows[0]))
+
+        def next_vector() -> None:
+            m.d.sync += [vector.eq(vector + 1), vector_end.eq(vector + 1 == last_vector)]
 
         with m.Switch(state):
             with m.Case(_State.IDLE):
@@ -138,12 +152,13 @@ class Loader(wiring.Component):
             with m.Case(_State.STATE):
                 m.d.comb += self.input.ready.eq(1)
                 with m.If(state_beat):
-                    m.d.sync += row.eq(row + 1)
-                    vector_end = vector + 1 == self.ranks
+                    next_row()
                     with m.If(row_end):
-                        m.d.sync += [row.eq(0), vector.eq(vector + 1)]
+                        begin_vector(errors | vector_end)
+                        next_vector()
                         with m.If(vector_end):
-                            m.d.sync += [vector.eq(0), errors.eq(1)]
+                            m.d.sync += [vector.eq(0), vector_end.eq(last_vector == 0)]
+                            m.d.sync += errors.eq(1)
                     end = row_end & vector_end & errors
                     with m.If(end):
                         begin_packet()
@@ -152,17 +167,21 @@ class Loader(wiring.Component):
                     check_length(end)
             with m.Case(_State.BLOCK):
                 m.d.comb += self.input.ready.eq(opened)
+                last = Mux(blocks_left == 1, self.last, self.block) - 1
                 with m.If(~opened):
+                    m.d.sync += [last_vector.eq(last), vector_end.eq(last == 0)]
                     m.d.sync += opened.eq((blocks_left != 0) & ~self.full.bit_select(bank, 1))
                     with m.If(blocks_left == 0):
                         m.d.sync += state.eq(_State.IDLE)
                 with m.If(block_beat):
-                    m.d.sync += [row.eq(row + 1), address.eq(address + 1)]
+                    m.d.sync += address.eq(address + 1)
+                    next_row()
                     with m.If(row_end):
-                        m.d.sync += [row.eq(0), errors.eq(~errors)]
+                        begin_vector(~errors)
+                        m.d.sync += errors.eq(~errors)
                         with m.If(errors):
-                            m.d.sync += vector.eq(vector + 1)
-                    end = row_end & errors & (vector == last_sample)
+                            next_vector()
+                    end = row_end & errors & vector_end
                     with m.If(end):
                         begin_packet()
                         m.d.sync += [
@@ -176,6 +195,8 @@ class Loader(wiring.Component):
             m.d.sync += [
                 state.eq(Mux(self.load, _State.STATE, _State.BLOCK)),
                 blocks_left.eq(self.blocks),
+                last_vector.eq(self.ranks - 1),
+                vector_end.eq(self.ranks == 1),
                 bank.eq(0),
                 self.full.eq(0),
                 self.state_loaded.eq(~self.load),

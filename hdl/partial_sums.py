@@ -1,5 +1,7 @@
 """The partial sums of a read: ADC codes add up, tile after tile, and saturate."""
 
+from itertools import pairwise
+
 from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -15,7 +17,7 @@ from hdl.pulse_counter import COUNTER_BITS, PulseCounter
 SUM_BITS = 32
 """Bits of a sum, two's complement: the most at which it can be told to saturate."""
 
-_SUMMING = 4
+_SUMMING = 5
 """Clock cycles from codes to sums on their way into the memory."""
 
 
@@ -78,7 +80,7 @@ class PartialSums(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Fetch and shift; what was fetched; add; saturate; write: a register each."""
+        """Fetch and shift; what was fetched; add; check; saturate; write: a register each."""
         m = Module()
         p = self._parameters
         bits = max(SUM_BITS, p.adc_bits + largest_bit(p) + 1) + 1
@@ -101,10 +103,13 @@ class PartialSums(wiring.Component):
             beat.fresh.eq(self.fresh),
             beat.final.eq(self.final),
         ]
-        asked, fetched, added, held = (
-            Signal.like(beat, name=name) for name in ("asked", "fetched", "added", "held")
-        )
-        m.d.sync += [asked.eq(beat), fetched.eq(asked), added.eq(fetched), held.eq(added)]
+        stages = [
+            Signal.like(beat, name=name)
+            for name in ("asked", "fetched", "added", "checked", "held")
+        ]
+        for earlier, later in pairwise([beat, *stages]):
+            m.d.sync += later.eq(earlier)
+        asked, _, added, _, held = stages
 
         beyond = Signal(p.adcs)
         for lane in range(p.adcs):
@@ -112,20 +117,26 @@ class PartialSums(wiring.Component):
             code = Signal(signed(bits), name=f"code_{lane}")
             before = Signal(signed(bits), name=f"before_{lane}")
             total = Signal(signed(bits), name=f"total_{lane}")
+            exceeds = Signal(name=f"exceeds_{lane}")
+            limit = Signal(signed(bits), name=f"limit_{lane}")
+            summed = Signal(signed(bits), name=f"summed_{lane}")
             result = Signal(signed(bits), name=f"result_{lane}")
             m.d.sync += [
                 raised.eq(Mux(self.inside[lane], self.codes[lane] << self.bit, 0)),
                 code.eq(raised),
                 before.eq(Mux(asked.fresh, 0, read.data[lane])),
                 total.eq(before + code),
-                result.eq(total),
-                beyond[lane].eq(0),
             ]
-            sign = total[-1].replicate(bits).as_signed()
             # Magnitude bits above the largest: the sum is beyond the range on its side.
-            with m.If(added.valid & added.final):
-                with m.If(((total ^ sign) & ~outermost).any()):
-                    m.d.sync += [result.eq(outermost ^ sign), beyond[lane].eq(1)]
+            sign = total[-1].replicate(bits).as_signed()
+            above = ((total ^ sign) & ~outermost).any()
+            m.d.sync += [
+                exceeds.eq(added.valid & added.final & above),
+                limit.eq(outermost ^ sign),
+                summed.eq(total),
+                result.eq(Mux(exceeds, limit, summed)),
+                beyond[lane].eq(exceeds),
+            ]
             m.d.comb += [
                 write.data[lane].eq(result),
                 self.fetch_data[lane].eq(read.data[lane]),

@@ -37,8 +37,9 @@ class ReadWalk(wiring.Component):
     of lanes that it drives, `sum_row` the first row of sums that it adds to, `sensed` the lines
     that it senses, `bit` the bit of the magnitudes, 0 unless `bit_serial`; `fresh` marks the first
     bit of the first driven tile, whose sums begin, `final` the last bit of a tile, after which they
-    saturate, and `last` the vector's last conversion. All of it holds from two cycles after `first`
-    or `next`, and two cycles after the settings have come to rest.
+    saturate, and `last` the vector's last conversion. `driven_row` holds in the next cycle, all of
+    the rest from three cycles after `first` or `next`, and three cycles after the settings have
+    come to rest.
 
     Of the vector, `driven_rows` are its rows of lanes, `sensed_lines` its sums; `tile_driven_rows`
     the rows of lanes of a whole tile's driven lines.
@@ -102,17 +103,17 @@ class ReadWalk(wiring.Component):
         m.d.sync += [
             left.eq(self.sensed_lines - line),
             last_driven.eq(self.driven_row + self.tile_driven_rows >= self.driven_rows),
+            last_sensed.eq(left <= tile_lines),
+            self.sensed.eq(Mux(left <= tile_lines, left, tile_lines)),
+            self.fresh.eq((self.driven_row == 0) & (self.bit == 0)),
+            self.final.eq(self.bit == last_bit),
         ]
         m.d.comb += [
-            last_sensed.eq(left <= tile_lines),
-            self.sensed.eq(Mux(last_sensed, left, tile_lines)),
             self.sum_row.eq(line >> ceil_log2(p.adcs)),
             self.tile_row.eq(Mux(transposed, sensed_tile, driven_tile)),
             self.tile_column.eq(Mux(transposed, driven_tile, sensed_tile)),
             driven_origin.eq(Mux(transposed, *reversed(origins))),
             sensed_origin.eq(Mux(transposed, *origins)),
-            self.fresh.eq((self.driven_row == 0) & (self.bit == 0)),
-            self.final.eq(self.bit == last_bit),
             self.last.eq(self.final & last_driven & last_sensed),
         ]
 

@@ -157,6 +157,7 @@ class Reader(wiring.Component):
         wait = Signal(range(max(CHECK_CYCLES, partial_sums.latency(p)) + 1))
         row = Signal(range(max(p.rows(p.max_dimension), *tile_rows)))
         slot = Signal(p.width - 1)
+        slot_end = Signal()  # slot is the last one
         full = Signal(p.width - 1)
         last_slot = Signal(p.width - 1)
         allowed = Signal()
@@ -212,11 +213,11 @@ class Reader(wiring.Component):
             drive.fire.eq(
                 (state == State.DRIVE) & ((slot != 0) | (self.ready & ~receiver.pending))
             ),
-            drive.convert.eq(clearing | (slot == last_slot)),
+            drive.convert.eq(clearing | slot_end),
         ]
         self._fill(m, state, clearing, row, full, walk)
 
-        m.d.sync += [self.short.eq(0), self.long.eq(0), wait.eq(0)]
+        m.d.sync += [self.short.eq(0), self.long.eq(0), wait.eq(0), slot_end.eq(slot == last_slot)]
         with m.Switch(state):
             with m.Case(State.IDLE):
                 m.d.sync += [clearing.eq(1), row.eq(0), slot.eq(0)]
@@ -246,7 +247,7 @@ class Reader(wiring.Component):
             with m.Case(State.DRIVE):
                 m.d.comb += self.phase.eq(Phase.READ)
                 with m.If(drive.fire):
-                    m.d.sync += slot.eq(slot + 1)
+                    m.d.sync += [slot.eq(slot + 1), slot_end.eq(slot + 1 == last_slot)]
                     with m.If(drive.convert):
                         m.d.sync += [slot.eq(0), state.eq(State.ANSWER)]
             with m.Case(State.ANSWER):

@@ -270,6 +270,7 @@ class UpdateDriver(wiring.Component):
         for driver in (row_driver, column_driver):
             m.d.comb += [
                 driver.clear.eq(clear | read.clear),
+                driver.draw.eq(sequencer.fire),
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled | reading),
                 driver.both_phases.eq(reading),

@@ -238,7 +238,18 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assert(~beat | writing | stored | (dut.drain & (state == IDLE))),
         Assert(~inside.opened | (state != BLOCK) | (left != 0)),
         Assert(~inside.opened | (state != BLOCK) | ~full.bit_select(half, 1)),
-        Assert(~inside.opened | (state != BLOCK) | (inside.last_sample == samples - 1)),
+        Assert(~inside.opened | (state != BLOCK) | (inside.last_vector == samples - 1)),
+        Assert((state != STATE) | (inside.last_vector == dut.ranks - 1)),
+        Assert(
+            (state == IDLE)
+            | ((state == BLOCK) & ~inside.opened)
+            | (inside.vector_end == (inside.vector == inside.last_vector))
+        ),
+        Assert(
+            (state == IDLE)
+            | (inside.row_end == (inside.row == Mux(inside.errors, dut.rows_m, dut.rows_n) - 1))
+        ),
+        Assert((state != BLOCK) | inside.opened | ((offset == 0) & ~inside.errors)),
         Assert((state != STATE) | ~inside.opened),
         Assert(state <= BLOCK),
     ]
@@ -260,6 +271,7 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         m.d.comb += Assert(~written | (dut.write_data[lane] == past(m, word)))
     for name, size, rows in (("n", dut.n, dut.rows_n), ("m", dut.m, dut.rows_m)):
         m.d.comb += Assert((state == IDLE) | (getattr(inside, f"last_row_{name}") == rows - 1))
+        m.d.comb += Assert((state == IDLE) | (getattr(inside, f"single_row_{name}") == (rows == 1)))
         for lane in range(PARAMETERS.lanes):
             beyond = (rows - 1) * PARAMETERS.lanes + lane >= size
             lanes_beyond = getattr(inside, f"lanes_beyond_{name}")
@@ -288,8 +300,9 @@ def test_both_halves_of_the_buffer_can_be_filled():
         ("(blocks_left != 0) & ~self.full.bit_select(bank, 1)", "blocks_left != 0"),
         ("bank.eq(~bank),", ""),
         ("Mux(blocks_left == 1, self.last, self.block)", "self.block"),
+        ("begin_vector(~errors)", "begin_vector(errors)"),
         ("(remaining != 0) & (remaining <= lane)", "(remaining < lane)"),
-        ("row.eq(row + 1), address.eq(address + 1)", "row.eq(row + 1)"),
+        ("address.eq(address + 1)", "address.eq(address)"),
     ],
 )
 def test_a_broken_loader_is_not_proved(old, new):
