@@ -280,7 +280,8 @@ class Core(wiring.Component):
             ]
 
         # Counters, a cycle behind
-        counted, multiplied = Signal(), Signal()
+        counted = Signal()
+        multiplied = Signal()
         counted_phase = Signal.like(self.phase)
         saturated = Signal(range(1 << (len(datapath.saturations) + 1)))
         m.d.sync += [

@@ -127,7 +127,8 @@ class Datapath(wiring.Component):
         m.submodules.engine = engine = PassEngine(p)
         m.submodules.array = array = mac_array.MacArray(p)
         # An order waits in a register for the engine.
-        ordered, order = Signal(), Signal.like(self.order)
+        ordered = Signal()
+        order = Signal.like(self.order)
         m.d.comb += self.ready.eq(~ordered | engine.ready)
         with m.If(self.ready):
             m.d.sync += [ordered.eq(self.start), order.eq(self.order)]

@@ -39,7 +39,8 @@ class Loader(wiring.Component):
     written in the cycle after it was taken: that of the last one is the first of `full` or
     `state_loaded`.
 
-    The configuration must rest from the cycle before `start` on.
+    The configuration must rest from the cycle before `start` on, which must not be the first one
+    after a reset.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -90,7 +91,8 @@ class Loader(wiring.Component):
         blocks_left = Signal(BLOCK_BITS)
         opened = Signal()  # the buffer has room for the block in hand
         state = Signal(_State)
-        state_beat, block_beat = Signal(), Signal()
+        state_beat = Signal()
+        block_beat = Signal()
 
         # Of each side, the last row of a vector, whether it is the only one, and the lanes that are
         # beyond the vector there

@@ -181,7 +181,8 @@ class PassEngine(wiring.Component):
         free = Signal(init=1)  # wait is 0
         outer, inner = Signal(counts), Signal(counts)
         outer_last, inner_last = Signal(counts), Signal(counts)
-        outer_end, inner_end = Signal(), Signal()  # outer and inner are at their last
+        outer_end = Signal()  # outer is at its last
+        inner_end = Signal()
         buffer, buffer_origin = Signal(range(2 * p.buffer_rows)), Signal(range(2 * p.buffer_rows))
         out = self.out
         new = self.order

@@ -322,7 +322,9 @@ class Sequencer(wiring.Component):
         p = self.parameters
         lane_bits = ceil_log2(p.lanes)
         block_rows = Signal(32)
-        ranks_valid, samples_valid, valid = Signal(), Signal(), Signal()
+        ranks_valid = Signal()
+        samples_valid = Signal()
+        valid = Signal()
         m.d.sync += [
             self.rows_n.eq((self.n + (p.lanes - 1)) >> lane_bits),
             self.rows_m.eq((self.m + (p.lanes - 1)) >> lane_bits),

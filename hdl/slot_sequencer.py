@@ -64,18 +64,21 @@ class SlotSequencer(wiring.Component):
                         step.eq((1 << (threshold_bits - log2)) % (1 << threshold_bits)),
                     ]
         left = Signal.like(self.further)  # cycles of the slot after this one
-        free, ending = Signal(init=1), Signal()  # left is 0, left is 1
-        short, two = Signal(), Signal()  # further cycles are 0, are 1
+        free = Signal(init=1)  # left is 0
+        ending = Signal()  # left is 1
+        one = Signal()  # a slot takes one cycle
+        two = Signal()  # a slot takes two cycles
+        end = Signal()  # slot is the highest
+        single = Signal()  # the highest slot is 0
         begins, ends = Signal(), Signal()
-        end, single = Signal(), Signal()  # slot is the highest, and there is no other
         m.d.comb += [
             begins.eq(self.run & free),
-            ends.eq(Mux(free, self.run & short, ending)),
+            ends.eq(Mux(free, self.run & one, ending)),
             self.last.eq(ends & end & (phase == len(PHASES) - 1)),
         ]
         m.d.sync += [
             self.fire.eq(begins),
-            short.eq(self.further == 0),
+            one.eq(self.further == 0),
             two.eq(self.further == 1),
             left.eq(left - ~free),
             free.eq(free | ending),
@@ -90,7 +93,7 @@ class SlotSequencer(wiring.Component):
         with m.If(begins):
             m.d.sync += [
                 left.eq(self.further),
-                free.eq(short),
+                free.eq(one),
                 ending.eq(two),
                 self.row_threshold.eq(row ^ self.row_mask),
                 self.column_threshold.eq(reversed_bits(slot) ^ self.column_mask),
@@ -104,5 +107,5 @@ class SlotSequencer(wiring.Component):
                         ]
         with m.If(self.abort):
             m.d.sync += [self.fire.eq(0), left.eq(0), free.eq(1), ending.eq(0)]
-            m.d.sync += [slot.eq(0), row.eq(0), phase.eq(0)]
+            m.d.sync += [slot.eq(0), end.eq(single), row.eq(0), phase.eq(0)]
         return m

@@ -171,6 +171,7 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assume((dut.block >= 1) & (dut.block <= 2) & (dut.last >= 1) & (dut.last <= dut.block)),
         Assume(dut.blocks >= 1),
         Assume(~dut.start | (state == IDLE)),
+        Assume(~dut.start | past(m, ~ResetSignal())),
         Assume(~(started | dut.start) | (settings == past(m, settings))),
         Assert((state == IDLE) | started),
     ]
@@ -240,10 +241,11 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assert(~inside.opened | (state != BLOCK) | ~full.bit_select(half, 1)),
         Assert(~inside.opened | (state != BLOCK) | (inside.last_vector == samples - 1)),
         Assert((state != STATE) | (inside.last_vector == dut.ranks - 1)),
+        Assert((state != STATE) | (inside.vector_end == (inside.vector == dut.ranks - 1))),
         Assert(
-            (state == IDLE)
-            | ((state == BLOCK) & ~inside.opened)
-            | (inside.vector_end == (inside.vector == inside.last_vector))
+            (state != BLOCK)
+            | ~inside.opened
+            | (inside.vector_end == (inside.vector == samples - 1))
         ),
         Assert(
             (state == IDLE)

@@ -23,16 +23,17 @@ def every_slot_has_its_place(m, dut, inside):
     each fires in the cycle after its first, with its thresholds, unless an abort or a reset
     withdraws it, and takes 1 + `further` cycles.
 
-    Assumed: the number of slots and their length rest; none is run in the first cycle after a
+    Assumed: the number of slots and their length rest; none is run in the first three cycles after a
     reset.
     """
     log2, further = AnyConst(2), AnyConst(len(dut.further))
     settled = past(m, ~ResetSignal())
+    rested = settled & past(m, settled) & past(m, settled, 2)
     m.d.comb += [
         Assume(log2 <= 2),
         Assume(dut.log2 == log2),
         Assume(dut.further == further),
-        Assume(~dut.run | settled),
+        Assume(~dut.run | rested),
     ]
     number, phase = Signal(2), Signal(2)
     highest = ((1 << log2) - 1)[:2]
@@ -56,6 +57,13 @@ def every_slot_has_its_place(m, dut, inside):
         Assert(dut.last == (ends & (number == inside.highest) & (phase == 3))),
         Assert(elapsed <= further),
         Assert(inside.left == Mux(elapsed == 0, 0, further - elapsed + 1)),
+        Assert(inside.free == (inside.left == 0)),
+        Assert(inside.ending == (inside.left == 1)),
+        Assert(~settled | (inside.one == (further == 0))),
+        Assert(~settled | (inside.two == (further == 1))),
+        Assert(~settled | ~past(m, settled) | (inside.single == (highest == 0))),
+        Assert(~rested | (inside.end == (number == highest))),
+        Assert(rested | ((elapsed == 0) & (number == 0))),
         Assert(~settled | (inside.highest == highest)),
         Assert(~settled | (inside.step == (Const(1, BITS + 1) << (BITS - log2)[:3])[:BITS])),
         Assert(inside.slot == number),
@@ -90,7 +98,9 @@ def test_all_slots_can_be_run():
     [
         ("self.fire.eq(0), left.eq(0)", "left.eq(0)"),
         ("self.fire.eq(0), left.eq(0)", "self.fire.eq(0)"),
-        ("begins.eq(self.run & (left == 0))", "begins.eq(self.run)"),
+        ("begins.eq(self.run & free)", "begins.eq(self.run)"),
+        ("ending.eq(left == 2)", "ending.eq(left == 3)"),
+        ("end.eq(single)", "end.eq(0)"),
         ("with m.If(ends)", "with m.If(begins)"),
         ("reversed_bits(slot) ^", "slot ^"),
         ("row.eq(row + step)", "row.eq(row + 1)"),
