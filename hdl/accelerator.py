@@ -143,7 +143,7 @@ class Accelerator(wiring.Component):
             rows_left.eq((p.grid_rows - registers.tile_row) * p.tile_rows),
             columns_left.eq((p.grid_columns - registers.tile_column) * p.tile_columns),
         ]
-        m.d.comb += [
+        m.d.sync += [
             core.tiles_valid.eq((registers.n <= rows_left) & (registers.m <= columns_left)),
             core.slots_valid.eq(
                 (slots_min <= slots_max)

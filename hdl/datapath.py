@@ -48,7 +48,7 @@ def settled_stage(parameters: Parameters) -> int:
 
 def projected_stage(parameters: Parameters) -> int:
     """Cycles from a step of PROJECT to `projected`."""
-    return _RESULT + adder_tree.latency(parameters.lanes) + magnitude.LATENCY - 2
+    return _RESULT + adder_tree.latency(parameters.lanes) + magnitude.LATENCY - 1
 
 
 def dots_stage(parameters: Parameters) -> int:
@@ -129,9 +129,11 @@ class Datapath(wiring.Component):
         # An order waits in a register for the engine.
         ordered = Signal()
         order = Signal.like(self.order)
-        m.d.comb += self.ready.eq(~ordered | engine.ready)
-        with m.If(self.ready):
+        m.d.comb += self.ready.eq(~ordered)
+        with m.If(~ordered):
             m.d.sync += [ordered.eq(self.start), order.eq(self.order)]
+        with m.Elif(engine.ready):
+            m.d.sync += ordered.eq(0)
         m.d.comb += [
             engine.start.eq(ordered),
             engine.order.eq(order),
@@ -375,8 +377,8 @@ class Datapath(wiring.Component):
                 tracker.valid.eq(sums_valid & (summed.target == Target.PROJECTIONS)),
                 tracker.first.eq(summed.begin),
                 tracker.values[0].eq(self.dots[c]),
-                self.magnitude[c].eq(tracker.bits),
             ]
+            m.d.sync += self.magnitude[c].eq(tracker.bits)
         projection_write = projections.write_port()
         ending = steps[projected_stage(p)]
         m.d.comb += [

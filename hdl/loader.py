@@ -86,6 +86,7 @@ class Loader(wiring.Component):
         row_end = Signal()  # at the vector's last row
         vector_end = Signal()  # at the last vector of the packet, or of its side
         last_vector = Signal.like(vector)
+        final_block = Signal()  # blocks_left is 1
         bank = Signal()
         address = Signal(range(p.buffer_rows))
         blocks_left = Signal(BLOCK_BITS)
@@ -108,6 +109,14 @@ class Loader(wiring.Component):
             last_rows.append(last_row)
             single_rows.append(single_row)
             beyond.append(lanes)
+        # Of a block, and of the final one, the last sample, and whether it is the only one
+        last_samples, single_samples = [], []
+        for name, samples in (("block", self.block), ("final_block", self.last)):
+            last_sample = Signal.like(vector, name=f"last_sample_of_{name}")
+            single_sample = Signal(name=f"single_sample_of_{name}")
+            m.d.sync += [last_sample.eq(samples - 1), single_sample.eq(samples == 1)]
+            last_samples.append(last_sample)
+            single_samples.append(single_sample)
         outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
         m.d.comb += [
             state_beat.eq(self.input.valid & (state == _State.STATE)),
@@ -169,9 +178,11 @@ class Loader(wiring.Component):
                     check_length(end)
             with m.Case(_State.BLOCK):
                 m.d.comb += self.input.ready.eq(opened)
-                last = Mux(blocks_left == 1, self.last, self.block) - 1
                 with m.If(~opened):
-                    m.d.sync += [last_vector.eq(last), vector_end.eq(last == 0)]
+                    m.d.sync += [
+                        last_vector.eq(Mux(final_block, last_samples[1], last_samples[0])),
+                        vector_end.eq(Mux(final_block, single_samples[1], single_samples[0])),
+                    ]
                     m.d.sync += opened.eq((blocks_left != 0) & ~self.full.bit_select(bank, 1))
                     with m.If(blocks_left == 0):
                         m.d.sync += state.eq(_State.IDLE)
@@ -190,6 +201,7 @@ class Loader(wiring.Component):
                             self.full.bit_select(bank, 1).eq(1),
                             bank.eq(~bank),
                             blocks_left.eq(blocks_left - 1),
+                            final_block.eq(blocks_left == 2),
                         ]
                     check_length(end)
         with m.If(self.start):
@@ -197,6 +209,7 @@ class Loader(wiring.Component):
             m.d.sync += [
                 state.eq(Mux(self.load, _State.STATE, _State.BLOCK)),
                 blocks_left.eq(self.blocks),
+                final_block.eq(self.blocks == 1),
                 last_vector.eq(self.ranks - 1),
                 vector_end.eq(self.ranks == 1),
                 bank.eq(0),

@@ -186,6 +186,8 @@ class PassEngine(wiring.Component):
         buffer, buffer_origin = Signal(range(2 * p.buffer_rows)), Signal(range(2 * p.buffer_rows))
         out = self.out
         new = self.order
+        sample = Signal.like(out.sample)  # inner - digits, of an ACCUMULATE
+        past_history = Signal()  # inner >= digits
 
         # What follows from the sizes alone
         stride = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
@@ -225,7 +227,7 @@ class PassEngine(wiring.Component):
             m.d.sync += [inner.eq(inner + 1), inner_end.eq(inner + 1 == inner_last)]
             with m.If(order.kind == Kind.PROJECT):
                 m.d.sync += buffer.eq(buffer + 1)
-            with m.Elif(inner >= digits):
+            with m.Elif(past_history):
                 m.d.sync += buffer.eq(buffer + stride)
             with m.If(inner_end):
                 origin_step = Mux(order.kind == Kind.PROJECT, stride, 1)
@@ -268,7 +270,12 @@ class PassEngine(wiring.Component):
         x_base, delta_base, _ = factor_bases(p)
         row = Signal(range(p.rows(p.max_dimension)))
         base = Signal.like(out.factor)
-        past_history = inner >= digits
+        m.d.sync += [
+            sample.eq(Mux(past_history, sample + 1, 0)),
+            past_history.eq((inner + 1 >= digits) & ~inner_end),
+        ]
+        with m.If(~running | final):
+            m.d.sync += past_history.eq(0)
         m.d.comb += [
             row.eq(inner),
             base.eq(Mux(order.side, delta_base, x_base)),
@@ -306,7 +313,7 @@ class PassEngine(wiring.Component):
                     out.scalar.eq(Mux(past_history, ScalarSource.PROJECTION, ScalarSource.HISTORY)),
                     out.horner.eq((inner != 0) & ~past_history),
                     out.digit.eq(digits - 1 - inner),
-                    out.sample.eq(inner - digits),
+                    out.sample.eq(sample),
                     out.count.eq(past_history & (outer == 0)),
                     out.target.eq(Target.RESIDUALS),
                 ]

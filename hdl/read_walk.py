@@ -38,8 +38,8 @@ class ReadWalk(wiring.Component):
     that it senses, `bit` the bit of the magnitudes, 0 unless `bit_serial`; `fresh` marks the first
     bit of the first driven tile, whose sums begin, `final` the last bit of a tile, after which they
     saturate, and `last` the vector's last conversion. `driven_row` holds in the next cycle, all of
-    the rest from three cycles after `first` or `next`, and three cycles after the settings have
-    come to rest.
+    the rest from three cycles after `first` or `next`, and four cycles after the settings have come
+    to rest. `next` may come four cycles after another, or after `first`.
 
     Of the vector, `driven_rows` are its rows of lanes, `sensed_lines` its sums; `tile_driven_rows`
     the rows of lanes of a whole tile's driven lines.
@@ -81,9 +81,9 @@ class ReadWalk(wiring.Component):
             self.driven_lines.eq(Mux(transposed, self.settings.m, self.settings.n)),
             self.sensed_lines.eq(Mux(transposed, self.settings.n, self.settings.m)),
             last_bit.eq(Mux(self.settings.bit_serial, self.settings.dac_bits - 2, 0)),
+            self.driven_rows.eq((self.driven_lines + (p.lanes - 1)) >> ceil_log2(p.lanes)),
         ]
         m.d.comb += [
-            self.driven_rows.eq((self.driven_lines + (p.lanes - 1)) >> ceil_log2(p.lanes)),
             self.tile_driven_rows.eq(
                 Mux(transposed, p.tile_columns // p.lanes, p.tile_rows // p.lanes)
             ),
@@ -117,27 +117,29 @@ class ReadWalk(wiring.Component):
             self.last.eq(self.final & last_driven & last_sensed),
         ]
 
+        # The next conversion, found while the present one is under way
+        place = (self.bit, driven_tile, self.driven_row, sensed_tile, line)
+        first = (0, driven_origin, 0, sensed_origin, 0)
+        further_sensed = (0, driven_origin, 0, sensed_tile + 1, line + tile_lines)
+        further_driven = (
+            0,
+            driven_tile + 1,
+            self.driven_row + self.tile_driven_rows,
+            sensed_tile,
+            line,
+        )
+        further_bit = (self.bit + 1, driven_tile, self.driven_row, sensed_tile, line)
+        following = [Signal.like(value, name=f"next_{value.name}") for value in place]
+        for condition, values in (
+            (None, further_bit),
+            (self.final, further_driven),
+            (self.final & last_driven, further_sensed),
+            (self.final & last_driven & last_sensed, first),
+        ):
+            with m.If(1 if condition is None else condition):
+                m.d.sync += [new.eq(value) for new, value in zip(following, values, strict=True)]
         with m.If(self.next):
-            m.d.sync += self.bit.eq(self.bit + 1)
-            with m.If(self.final):
-                m.d.sync += [
-                    self.bit.eq(0),
-                    driven_tile.eq(driven_tile + 1),
-                    self.driven_row.eq(self.driven_row + self.tile_driven_rows),
-                ]
-                with m.If(last_driven):
-                    m.d.sync += [
-                        driven_tile.eq(driven_origin),
-                        self.driven_row.eq(0),
-                        sensed_tile.eq(sensed_tile + 1),
-                        line.eq(line + tile_lines),
-                    ]
-        with m.If(self.first | (self.next & self.last)):
-            m.d.sync += [
-                self.bit.eq(0),
-                driven_tile.eq(driven_origin),
-                self.driven_row.eq(0),
-                sensed_tile.eq(sensed_origin),
-                line.eq(0),
-            ]
+            m.d.sync += [old.eq(new) for old, new in zip(place, following, strict=True)]
+        with m.If(self.first):
+            m.d.sync += [old.eq(new) for old, new in zip(place, first, strict=True)]
         return m

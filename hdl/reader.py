@@ -102,7 +102,8 @@ class Reader(wiring.Component):
     begun is always finished, and `busy` stays high for it. `unexpected` pulses for codes that no
     conversion asked for.
 
-    `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent.
+    `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent, the
+    last one's from the second cycle after `finished` on.
     `sizes_valid` tells, from the second cycle after `start` on, that m and n are within the maxima
     and the tiles within the grid. `convert` is the pin, when the array converts.
     """
@@ -217,6 +218,14 @@ class Reader(wiring.Component):
         ]
         self._fill(m, state, clearing, row, full, walk)
 
+        # A vector's counts still stand in the cycle after its last sums have left.
+        sent = Signal()
+        m.d.sync += sent.eq(0)
+        with m.If(sent):
+            m.d.sync += [
+                self.adc_saturations.eq(self.adc_saturations + sums.adc_saturations),
+                self.sum_saturations.eq(self.sum_saturations + sums.sum_saturations),
+            ]
         m.d.sync += [self.short.eq(0), self.long.eq(0), wait.eq(0), slot_end.eq(slot == last_slot)]
         with m.Switch(state):
             with m.Case(State.IDLE):
@@ -269,9 +278,8 @@ class Reader(wiring.Component):
                 with m.If((wait != 0) & ~sender.busy):
                     m.d.sync += [
                         wait.eq(0),
+                        sent.eq(1),
                         vectors_left.eq(vectors_left - 1),
-                        self.adc_saturations.eq(self.adc_saturations + sums.adc_saturations),
-                        self.sum_saturations.eq(self.sum_saturations + sums.sum_saturations),
                         state.eq(State.LOAD),
                     ]
                     with m.If(vectors_left == 1):

@@ -51,7 +51,7 @@ def round_to_scalar(
 
 
 def multiply(
-    left: Value, right: Value, power: Value, product: Signal, product_power: Signal
+    left: Value, right: Value, power: Value, product: Value, product_power: Value
 ) -> list[Any]:
     """Assign the product of significands, its leading one at the top, and its power of two.
 

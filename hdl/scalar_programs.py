@@ -35,8 +35,8 @@ class Register(IntEnum):
     CARRY = 9
     RATE = 10
     HOST_WEIGHT = 11
-    SCALE = 12
-    UPDATE = 13
+    SCALE = 12  # written only
+    UPDATE = 13  # written only
     OVERLAP = 14  # magnitude of the rank's last dot product
     SQUARE = 15  # what the norm unit was given
     ROOT = 16  # its reciprocal square root
@@ -103,8 +103,9 @@ WEIGHT = (
 
 SCALE = (
     Instruction(Operation.MULTIPLY, R.WEIGHT, R.OWN_INVERSE),
-    Instruction(Operation.MULTIPLY, R.WORK, R.OTHER_INVERSE, R.SCALE),
-    Instruction(Operation.MULTIPLY, R.RATE, R.SCALE, R.UPDATE),
+    Instruction(Operation.MULTIPLY, R.WORK, R.OTHER_INVERSE),
+    Instruction(Operation.MULTIPLY, R.WORK, R.ONE, R.SCALE),
+    Instruction(Operation.MULTIPLY, R.RATE, R.WORK, R.UPDATE),
 )
 """tau = t / (norms), with the activation factors in hand; and kappa = RATE * tau."""
 

@@ -91,11 +91,11 @@ class ScalarUnit(wiring.Component):
     for the rank at `group` and `column`, or unless `single` for all from there on to that at
     `last_group` and `last_column`; `done` is high in the cycle after its last write. A scalar is
     that of `golden_model.scalar`, and every instruction's result equals the golden function's on
-    every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`.
+    every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`, and a rank one cycle besides.
 
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it,
-    in the next cycle at the earliest.
+    two cycles later at the earliest.
     `history_write` pulses with each rank's history, `result`. `weight`, `scale` and `update` hold
     by rank. `written` tells every write, for a trace.
     """
@@ -148,8 +148,7 @@ class ScalarUnit(wiring.Component):
         instruction_port = rom_memory.read_port(domain="comb")
         instruction = Signal(_INSTRUCTION)
         places = [Signal(3, name=f"{name}_place") for name in ("left", "right")]
-        counter = Signal(range(len(rom)))  # where the next instruction is
-        first = Signal.like(counter)
+        counter = Signal(range(len(rom) + 1))  # where the next instruction is
         side, single = Signal(), Signal()
         program = Signal.like(self.program)
         group, column = self.rank_group, self.rank_column
@@ -161,19 +160,21 @@ class ScalarUnit(wiring.Component):
         )
         write = registers.write_port()
 
-        def place(register: Value, side: Value) -> Value:
+        def place(register: Value) -> Value:
             """A stored register's number; the factor in hand tells own and other apart."""
             swapped = (register >= Register.OWN_INVERSE) & (register <= Register.OTHER_NORM)
             return (register ^ (swapped & side))[:3]
 
-        def fetch(following: Value, side: Value) -> None:
+        def fetch(following: Value) -> None:
             """Make `following` the instruction of the next cycle."""
             m.d.sync += [
                 instruction.eq(following),
-                places[0].eq(place(following.left, side)),
-                places[1].eq(place(following.right, side)),
+                places[0].eq(place(following.left)),
+                places[1].eq(place(following.right)),
             ]
 
+        host_weight = Signal(SCALAR)
+        m.d.sync += host_weight.eq(self.host_weight[group][column])
         operands = []
         for name, register, low in (
             ("left", instruction.left, places[0]),
@@ -187,8 +188,7 @@ class ScalarUnit(wiring.Component):
                     (Register.ONE, _constant(1.0)),
                     (Register.CARRY, self.carry),
                     (Register.RATE, self.rate),
-                    (Register.HOST_WEIGHT, self.host_weight[group][column]),
-                    (Register.SCALE, self.scale[group][column]),
+                    (Register.HOST_WEIGHT, host_weight),
                     (Register.OVERLAP, self.overlap),
                     (Register.SQUARE, self.square),
                     (Register.ROOT, self.root),
@@ -201,11 +201,10 @@ class ScalarUnit(wiring.Component):
             operands.append((operand, latched))
         left, right = (latched for _, latched in operands)
 
-        product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
-        of_product = round_to_scalar(m, product, product_power, "product")
+        # A sum or a product, at last with its leading one at the top
         total, total_power = Signal(_WIDE), Signal(EXPONENT)
         zero_bytes = Signal(range(_WIDE // 8 + 1))
-        of_sum = round_to_scalar(m, total, total_power, "sum")
+        of_total = round_to_scalar(m, total, total_power, "total")
         base, placed, aligned, lost = (
             Signal(_WIDE, name=name) for name in ("base", "placed", "aligned", "lost")
         )
@@ -227,9 +226,7 @@ class ScalarUnit(wiring.Component):
             self.written.register.eq(instruction.destination),
             self.written.last.eq(instruction.last),
             self.written.value.eq(self.result),
-            write.addr.eq(
-                Cat(place(instruction.destination, side), rank_address(p, group, column))
-            ),
+            write.addr.eq(Cat(place(instruction.destination), rank_address(p, group, column))),
             write.data.eq(self.result),
         ]
 
@@ -242,14 +239,15 @@ class ScalarUnit(wiring.Component):
                     single.eq(self.single),
                     program.eq(self.program),
                 ]
-                with m.Switch(self.program):
+                m.next = "BEGIN"
+            with m.State("BEGIN"):  # of a rank
+                with m.Switch(program):
                     for number, start in starts.items():
                         with m.Case(number):
-                            m.d.sync += [counter.eq(start), first.eq(start)]
-                            fetch(_INSTRUCTION.const(rom[start]), self.side)
+                            m.d.sync += counter.eq(start + 1)
+                            fetch(_INSTRUCTION.const(rom[start]))
                 m.next = "FETCH"
             with m.State("FETCH"):
-                m.d.sync += counter.eq(Mux(instruction.last, first, counter + 1))
                 for operand, latched in operands:
                     m.d.sync += latched.eq(operand)
                     # A significand without its leading bit is zero, whatever its exponent.
@@ -265,13 +263,12 @@ class ScalarUnit(wiring.Component):
             with m.State("PRODUCT"):
                 residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
                 power = left.exponent + right.exponent + residual
+                product = total[_WIDE - PRODUCT_BITS :]
                 m.d.sync += multiply(
-                    left.significand, right.significand, power, product, product_power
+                    left.significand, right.significand, power, product, total_power
                 )
-                m.next = "ROUND_PRODUCT"
-            with m.State("ROUND_PRODUCT"):
-                m.d.sync += rounded.eq(of_product)
-                m.next = "WRITE"
+                m.d.sync += total[: _WIDE - PRODUCT_BITS].eq(0)
+                m.next = "ROUND"
 
             with m.State("ALIGN"):
                 swap = left.exponent < right.exponent
@@ -315,9 +312,10 @@ class ScalarUnit(wiring.Component):
             with m.State("FINE"):
                 zeros = leading_zeros(total[-8:])[:3]
                 m.d.sync += [total.eq(total << zeros), total_power.eq(total_power - zeros)]
-                m.next = "ROUND_SUM"
-            with m.State("ROUND_SUM"):
-                m.d.sync += rounded.eq(of_sum)
+                m.next = "ROUND"
+
+            with m.State("ROUND"):
+                m.d.sync += rounded.eq(of_total)
                 m.next = "WRITE"
 
             with m.State("WRITE"):  # and on to the next instruction, the next rank, or the end
@@ -334,9 +332,11 @@ class ScalarUnit(wiring.Component):
                 ):
                     with m.If(instruction.destination == register):
                         m.d.sync += output[group][column].eq(self.result)
-                fetch(instruction_port.data, side)
+                fetch(instruction_port.data)
+                m.d.sync += counter.eq(counter + 1)
                 m.next = "FETCH"
                 with m.If(instruction.last):
+                    m.next = "BEGIN"
                     m.d.sync += column.eq(column + 1)
                     with m.If(column == p.columns - 1):
                         m.d.sync += [column.eq(0), group.eq(group + 1)]

@@ -82,16 +82,23 @@ class TileLoader(wiring.Component):
             last_column.eq(column_base + tile_columns >= rows_m),
         ]
         m.d.comb += self.last.eq(last_row & last_column)
-        with m.If(self.first):
-            m.d.sync += [row_base.eq(0), column_base.eq(0)]
-            m.d.sync += self.tile_row.eq(self.origin_row)
-            m.d.sync += self.tile_column.eq(self.origin_column)
-        with m.Elif(self.next & last_column):
-            m.d.sync += [column_base.eq(0), self.tile_column.eq(self.origin_column)]
-            m.d.sync += [row_base.eq(row_base + tile_rows), self.tile_row.eq(self.tile_row + 1)]
-        with m.Elif(self.next):
-            m.d.sync += column_base.eq(column_base + tile_columns)
-            m.d.sync += self.tile_column.eq(self.tile_column + 1)
+        # The next tile, found while the present one is driven
+        present = (row_base, column_base, self.tile_row, self.tile_column)
+        following = [Signal.like(value, name=f"next_{value.name}") for value in present]
+        for value, first, onward in zip(
+            following,
+            (0, 0, self.origin_row, self.origin_column),
+            (
+                Mux(last_column, row_base + tile_rows, row_base),
+                Mux(last_column, 0, column_base + tile_columns),
+                Mux(last_column, self.tile_row + 1, self.tile_row),
+                Mux(last_column, self.origin_column, self.tile_column + 1),
+            ),
+            strict=True,
+        ):
+            m.d.sync += value.eq(Mux(self.first, first, onward))
+        with m.If(self.first | self.next):
+            m.d.sync += [value.eq(ahead) for value, ahead in zip(present, following, strict=True)]
 
         request = Signal(range(load_cycles(p)))
         m.d.comb += self.done.eq(request == load_cycles(p) - 1)

@@ -29,7 +29,7 @@ def program_cycles(name: str, ranks: int) -> int:
     """Cycles from the state that starts a scalar program to the state after it."""
     products = sum(item.operation == Operation.MULTIPLY for item in PROGRAMS[name])
     sums = len(PROGRAMS[name]) - products
-    return ranks * (PRODUCT_CYCLES * products + SUM_CYCLES * sums) + STARTED
+    return ranks * (1 + PRODUCT_CYCLES * products + SUM_CYCLES * sums) + STARTED
 
 
 @dataclass

@@ -240,6 +240,11 @@ def beats_are_stored_once_and_in_their_order(m, dut, inside):
         Assert(~inside.opened | (state != BLOCK) | (left != 0)),
         Assert(~inside.opened | (state != BLOCK) | ~full.bit_select(half, 1)),
         Assert(~inside.opened | (state != BLOCK) | (inside.last_vector == samples - 1)),
+        Assert((state == IDLE) | (inside.final_block == (left == 1))),
+        Assert((state == IDLE) | (inside.last_sample_of_block == dut.block - 1)),
+        Assert((state == IDLE) | (inside.last_sample_of_final_block == dut.last - 1)),
+        Assert((state == IDLE) | (inside.single_sample_of_block == (dut.block == 1))),
+        Assert((state == IDLE) | (inside.single_sample_of_final_block == (dut.last == 1))),
         Assert((state != STATE) | (inside.last_vector == dut.ranks - 1)),
         Assert((state != STATE) | (inside.vector_end == (inside.vector == dut.ranks - 1))),
         Assert(
@@ -301,7 +306,7 @@ def test_both_halves_of_the_buffer_can_be_filled():
     [
         ("(blocks_left != 0) & ~self.full.bit_select(bank, 1)", "blocks_left != 0"),
         ("bank.eq(~bank),", ""),
-        ("Mux(blocks_left == 1, self.last, self.block)", "self.block"),
+        ("final_block.eq(blocks_left == 2)", "final_block.eq(0)"),
         ("begin_vector(~errors)", "begin_vector(errors)"),
         ("(remaining != 0) & (remaining <= lane)", "(remaining < lane)"),
         ("address.eq(address + 1)", "address.eq(address)"),

@@ -82,11 +82,16 @@ def an_update_comes_to_its_end(m, dut, inside):
     # Tiles and slots. Here a tile has a row of lanes on either side.
     tiling = (state == State.LOAD) | (state == State.DRIVE)
     asked = (state == State.DRIVE) | ((state == State.LOAD) & (loader.request >= 1))
+    told = (state == State.DRIVE) | ((state == State.LOAD) & (loader.request >= 2))
+    next_column = loader.next_column_base
     driving = state == State.DRIVE
     m.d.comb += [
         Assert(~tiling | (loader.row_base < rows_n)),
         Assert(~tiling | (loader.column_base < rows_m)),
-        Assert(~scaling | (age == 0) | ((loader.row_base == 0) & (loader.column_base == 0))),
+        Assert(~scaling | (age <= 1) | ((loader.row_base == 0) & (loader.column_base == 0))),
+        Assert(~scaling | (age == 0) | ((loader.next_row_base == 0) & (next_column == 0))),
+        Assert(~told | (loader.next_row_base == loader.row_base + loader.last_column)),
+        Assert(~told | (next_column == Mux(loader.last_column, 0, loader.column_base + 1))),
         Assert(~asked | (loader.last_row == (loader.row_base + 1 >= rows_n))),
         Assert(~asked | (loader.last_column == (loader.column_base + 1 >= rows_m))),
         Assert((state == State.LOAD) | (loader.request == 0)),
