@@ -183,13 +183,17 @@ def take(port, values, count, random, stall=0.0):
     """A testbench that appends `count` transfers of stream `port` to `values`, with pauses."""
 
     async def testbench(ctx):
+        waited = 0
         while len(values) < count:
             while random.random() < stall:
                 await ctx.tick()
             ctx.set(port.ready, 1)
-            (value,) = await ctx.tick().sample(port.payload).until(port.valid)
+            *_, valid, value = await ctx.tick().sample(port.valid, port.payload)
             ctx.set(port.ready, 0)
-            values.append(value)
+            waited = 0 if valid else waited + 1
+            assert waited < 10_000, f"only {len(values)} of {count} came"
+            if valid:
+                values.append(value)
 
     return testbench
 
