@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <deque>
@@ -134,6 +135,7 @@ int main(int, char** arguments) {
     Vtop top(&context);
     Uart uart(top, to_board, to_host);
 
+    signal(SIGINT, SIG_IGN);  // a terminal's, which is for whoever started this
     const int terminal = open_terminal();
     printf("%s\n", ptsname(terminal));
     fflush(stdout);

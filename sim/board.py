@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,9 @@ BRIDGE = 8
 
 DEFAULT_BAUD = 1_000_000
 """Bits a second of a board's UART."""
+
+PATIENCE_S = 600
+"""Seconds for which a board may compute before it answers: a simulated one is slow."""
 
 BIT_TIMES = 10
 """Bits that a byte takes on the line."""
@@ -258,14 +261,14 @@ def open_board(
         port = serial.serial_for_url(name, baudrate=baud, **options)
     except (OSError, ValueError) as error:
         raise BoardError(f"cannot open port {name}: {error}{_ports()}") from error
+    frame = (OVERHEAD_BYTES + LinkSpec().max_payload) * BIT_TIMES / baud
     try:
-        frame = (OVERHEAD_BYTES + LinkSpec().max_payload) * BIT_TIMES / baud
-        link = HostLink(port, LinkSpec(), timeout=max(0.1, 6 * frame), patience=600)
-        yield BoardHarness(link, parameters, needed)
+        with closing(port):
+            link = HostLink(port, LinkSpec(), timeout=max(0.1, 6 * frame), patience=PATIENCE_S)
+            with closing(BoardHarness(link, parameters, needed)) as harness:
+                yield harness
     except serial.SerialException as error:
         raise BoardError(f"port {name} failed: {error}") from error
-    finally:
-        port.close()
 
 
 def _ports() -> str:

@@ -10,6 +10,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from golden_model.link import LinkSpec
 from golden_model.parameters import Parameters
@@ -91,8 +92,11 @@ class SimulatedBoard:
         assert self._process.stdout is not None
         line = self._process.stdout.readline().strip()
         if not line:
-            raise SimulatorError(f"the simulated board ended with status {self._process.wait()}")
+            self._ended()
         return line
+
+    def _ended(self) -> NoReturn:
+        raise SimulatorError(f"the simulated board ended with status {self._process.wait()}")
 
     def __enter__(self) -> SimulatedBoard:
         return self
@@ -102,8 +106,8 @@ class SimulatedBoard:
             self.close()
 
     def wait(self) -> None:
-        """Wait until the simulation ends, which it does not by itself."""
-        self._process.wait()
+        """Wait for good: raises `SimulatorError` when the simulation ends by itself."""
+        self._ended()
 
     def close(self) -> LineStatistics:
         """End the simulation; what passed its line. Raises `SimulatorError` if it ended before."""

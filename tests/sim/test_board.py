@@ -4,6 +4,9 @@ import json
 import os
 import pty
 import re
+import signal
+import subprocess
+import sys
 import tty
 from contextlib import contextmanager
 from dataclasses import replace
@@ -211,3 +214,45 @@ def test_a_simulated_board_that_cannot_be_is_refused(command_line, options, mess
     status, _, error = command_line("simulate-board", *options)
     assert status == 2
     assert message in error
+
+
+@pytest.mark.nightly
+def test_the_command_simulates_a_board_until_it_is_interrupted(settings, spec, program, tmp_path):
+    config = tmp_path / "parameters.toml"
+    config.write_text(settings.parameters.to_toml())
+    grid = f"{spec.grid_rows},{spec.grid_columns}"
+    command = [sys.executable, "-m", "eigenbar", "simulate-board", "--grid", grid,
+               "--device-states", "256", "--damage", "0.5", "--config", config]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        _, port, _, baud = process.stdout.readline().split()
+        with open_board(port, int(baud), settings.parameters, spec) as harness:
+            for _ in range(10):
+                assert harness.cycles > 0
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+    assert process.returncode == 0
+    assert re.fullmatch(r"to the board (\d+) frames, (\d+) of them damaged; .*\n", output)
+
+
+@pytest.mark.nightly
+def test_a_training_resumed_by_another_host_equals_one_that_was_not_interrupted(
+    settings, digits, program, tmp_path
+):
+    """With reads through the board's converters, and a line that is ten times as bad."""
+    analog = Reads("analog", dac_bits=4, output_bound=0.25, retries=1)
+    run = replace(settings, train_limit=2, batch=1, reads=analog)
+    longer = replace(run, epochs=2)
+    fixed, trained = tmp_path / "fixed", tmp_path / "board"
+    expected = training.train(replace(longer, arithmetic="fixed"), digits, checkpoint=fixed)
+    with SimulatedBoard(program, damage=0.1, seed=2) as board:
+        hardware = BoardAt(board.port, SIMULATED_BAUD)
+        rtl_training.train(run, digits, hardware=hardware, checkpoint=trained)
+        result = rtl_training.train(
+            longer, digits, hardware=hardware, checkpoint=trained, resume=True
+        )
+    (arrays, _), (wanted, _) = load(trained), load(fixed)
+    for name, array in wanted.items():
+        if not name.endswith("/writes"):
+            assert np.array_equal(arrays[name], array), name
+    assert result["reads"] == expected["reads"]
+    assert result["machine"]["read_cycles"] > 0

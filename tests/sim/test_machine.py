@@ -28,9 +28,10 @@ from sim.tools import SimulatorError
 pytestmark = pytest.mark.xdist_group("simulation")  # one worker builds, once
 
 HARNESSES = [
-    Simulation("native"),
+    ("native", "verilator"),
     pytest.param(
-        Simulation("cocotb", "icarus"),
+        "cocotb",
+        "icarus",
         marks=pytest.mark.skipif(not shutil.which("iverilog"), reason="Icarus is not installed"),
     ),
 ]
@@ -74,8 +75,11 @@ def compare_reads(machine, layer, crossbar, settings, random, transposed):
     assert np.array_equal(saturated, vectors)
 
 
-@pytest.mark.parametrize("simulation", HARNESSES, ids=lambda simulation: simulation.harness)
-def test_layers_that_take_turns_on_a_machine_equal_the_golden_model(settings, digits, simulation):
+@pytest.mark.parametrize(("harness", "simulator"), HARNESSES)
+def test_layers_that_take_turns_on_a_machine_equal_the_golden_model(
+    settings, digits, harness, simulator
+):
+    simulation = Simulation(harness, simulator)
     random = np.random.default_rng(4)
     parameters = settings.parameters
     plans = settings.plan(digits.shape, digits.classes)
