@@ -143,8 +143,9 @@ class FrameReceiver(wiring.Component):
         """What follows from a frame that has ended, `good` or `damaged`."""
         asked = Signal()
         lost = Signal()
-        syn, resend, empty = Signal(), Signal(), Signal()
+        syn, resend, empty, gap = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
+            gap.eq(~in_order & ~behind),
             syn.eq((header.flags & SYN).any()),
             resend.eq((header.flags & RESEND).any()),
             empty.eq(header.length == 0),
@@ -160,13 +161,13 @@ class FrameReceiver(wiring.Component):
             with m.If(~ours):
                 m.d.sync += [self.session.eq(header.session), self.restart.eq(1), asked.eq(0)]
         with m.Elif(good & ours):
-            m.d.comb += lost.eq(~in_order & ~behind)
+            m.d.comb += lost.eq(gap)
             m.d.sync += [
                 self.commit.eq(taking),
                 self.drop.eq(~taking),
                 self.acknowledge.eq(1),
                 self.go_back.eq(resend),
-                self.answer.eq(resend | ~empty),
+                self.answer.eq(resend | ~(empty | gap)),
             ]
             with m.If(in_order):
                 m.d.sync += asked.eq(0)
