@@ -76,7 +76,10 @@ class FrameReceiver(wiring.Component):
         state = Signal(_State)
         left = Signal(range(MAX_PAYLOAD + 1), init=HEADER_BYTES - 1)
         ahead = Signal(OFFSET)
-        ours, fits, in_order, taking = Signal(), Signal(), Signal(), Signal()
+        ours = Signal()
+        fits = Signal()
+        in_order = Signal()
+        taking = Signal()
         m.d.comb += [
             check.start.eq(self.end),
             check.data.eq(self.input.payload),
@@ -118,7 +121,8 @@ class FrameReceiver(wiring.Component):
             with m.Case(_State.COMPLETE):
                 with m.If(self.input.valid):
                     m.d.sync += state.eq(_State.EXCESS)
-        ended, good = Signal(), Signal()
+        ended = Signal()
+        good = Signal()
         m.d.sync += ended.eq(self.end)
         with m.If(self.end):
             m.d.sync += [
@@ -143,7 +147,10 @@ class FrameReceiver(wiring.Component):
         """What follows from a frame that has ended, `good` or `damaged`."""
         asked = Signal()
         lost = Signal()
-        syn, resend, empty, gap = Signal(), Signal(), Signal(), Signal()
+        syn = Signal()
+        resend = Signal()
+        empty = Signal()
+        gap = Signal()
         m.d.comb += [
             gap.eq(~in_order & ~behind),
             syn.eq((header.flags & SYN).any()),
