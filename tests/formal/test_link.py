@@ -1,13 +1,16 @@
 """Proofs of the host link: its rings keep what they must, and are never overrun."""
 
 import pytest
-from amaranth import ResetSignal, Signal
+from amaranth import Module, Mux, ResetSignal, Signal
 from amaranth.asserts import AnySeq
 from amaranth.hdl import Assert, Assume, Cover
+from amaranth.lib.wiring import Component, In
 
-from hdl import byte_ring
+from golden_model.link import CRC_BYTES, HEADER_BYTES
+from hdl import byte_ring, frame_receiver
 from hdl.byte_ring import OFFSET, ReceiveRing, SendRing
-from tests.formal.prove import mutant, past, prove
+from hdl.frame_receiver import HEADER_LAYOUT, FrameReceiver, State
+from tests.formal.prove import Status, mutant, past, prove
 
 SIZE = 4
 MAX = 3
@@ -119,27 +122,135 @@ def bytes_are_kept_until_acknowledged(m, dut, inside):
     ]
 
 
+class Receiving(Component):
+    """A receiver of frames with its ring."""
+
+    def __init__(self, receiver):
+        self.receiver, self.ring = receiver, ReceiveRing(SIZE)
+        super().__init__(
+            {
+                "valid": In(1),
+                "payload": In(8),
+                "end": In(1),
+                "whole": In(1),
+                "ready": In(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.receiver = receiver = self.receiver
+        m.submodules.ring = ring = self.ring
+        m.d.comb += [
+            receiver.input.valid.eq(self.valid),
+            receiver.input.payload.eq(self.payload),
+            receiver.end.eq(self.end),
+            receiver.whole.eq(self.whole),
+            receiver.expected.eq(ring.end),
+            receiver.room.eq(ring.room),
+            ring.put.eq(receiver.put),
+            ring.byte.eq(receiver.byte),
+            ring.commit.eq(receiver.commit),
+            ring.drop.eq(receiver.drop),
+            ring.clear.eq(receiver.restart),
+            ring.output.ready.eq(self.ready),
+        ]
+        return m
+
+
+def payloads_are_put_whole_and_within_the_room(m, dut, inside):
+    """Whatever bytes come, what is put fits between what is committed and what has been taken; what
+    is committed is all of a payload whose header has the session, and the offset that was waited
+    for. Never two of put, commit and drop at once. Assumed: bytes and ends of frames four cycles
+    apart.
+    """
+    receiver, ring = inside.submodule("receiver"), inside.submodule("ring")
+    header, state, left = HEADER_LAYOUT(receiver.header), receiver.state, receiver.left
+    taking, end = receiver.taking, dut.ring.end
+    put, held = distance(m, ring.tentative, end), distance(m, end, dut.ring.taken)
+    verdict = dut.receiver.commit | dut.receiver.drop
+    event = dut.valid | dut.end
+    since = Signal(range(8), init=7, reset_less=True)  # cycles since the last event, at most 7
+    with m.If(event):
+        m.d.sync += since.eq(1)
+    with m.Elif(since != 7):
+        m.d.sync += since.eq(since + 1)
+    m.d.comb += [
+        Assume(~(dut.valid & dut.end)),
+        Assume(~event | (since >= 4)),
+        Assert(since != 0),
+        Assert(~dut.ring.output.valid | (held != 0)),
+        Assert(dut.ring.room == SIZE - held),
+        Assert(put + held <= SIZE, "no overrun"),
+        Assert(~dut.receiver.put | (put < dut.ring.room)),
+        Assert(dut.receiver.put + dut.receiver.commit + dut.receiver.drop <= 1),
+        Assert(~dut.receiver.commit | (put == header.length), "all of it"),
+        Assert(~dut.receiver.commit | (header.offset == end), "at its offset"),
+        Assert(~dut.receiver.commit | (header.session == dut.receiver.session)),
+    ]
+    # How far the header's checks have come: each is right a cycle after what it depends on.
+    begins = (state == State.HEADER) & (left == HEADER_BYTES - 1)
+    payload = state == State.PAYLOAD
+    first = payload & (left == header.length - 1)
+    beyond = (state == State.CRC) | (state == State.COMPLETE) | (state == State.EXCESS)
+    fresh = first | ((state == State.CRC) & (left == CRC_BYTES - 1) & (header.length == 0))
+    proved = receiver.ended & receiver.good
+    checked = payload | beyond | proved
+    late = [checked & (~fresh | (since >= cycles)) for cycles in range(5)]
+    m.d.comb += [
+        Assert(state <= State.EXCESS),
+        Assert(~receiver.ended | ((since == 1) & begins)),
+        Assert(~(verdict | dut.receiver.restart) | ((since == 2) & begins)),
+        Assert((state != State.CHECK) | (since == 1)),
+        Assert(~fresh | (since >= 2)),
+        Assert(~payload | (left < header.length)),
+        Assert((state != State.CRC) | (left < CRC_BYTES)),
+        Assert((state != State.HEADER) | (left < HEADER_BYTES)),
+        Assert(~checked | ~receiver.fits | (header.length <= dut.ring.room)),
+        Assert(~late[2] | (receiver.ours == (header.session == dut.receiver.session))),
+        Assert(~late[2] | (receiver.ahead == (header.offset - end)[:OFFSET])),
+        Assert(~late[3] | (receiver.in_order == (receiver.ahead == 0))),
+        Assert(~late[4] | (taking == (receiver.ours & receiver.fits & receiver.in_order))),
+    ]
+    waits = (state == State.HEADER) & ~(begins & (since < 3))
+    m.d.comb += [
+        Assert(~(waits | (state == State.CHECK) | fresh) | (put == 0)),
+        Assert(~payload | fresh | (put == Mux(taking, header.length - 1 - left, 0))),
+        Assert(~(beyond | proved) | fresh | ~taking | (put == header.length)),
+    ]
+
+
 @pytest.mark.parametrize(
-    ("dut", "properties"),
+    ("ring", "sizes", "properties"),
     [
-        (ReceiveRing(SIZE), committed_bytes_leave_once_in_order_unchanged),
-        (SendRing(SIZE, MAX), bytes_are_kept_until_acknowledged),
+        (ReceiveRing, (SIZE,), committed_bytes_leave_once_in_order_unchanged),
+        (SendRing, (SIZE, MAX), bytes_are_kept_until_acknowledged),
     ],
 )
-def test_a_ring_keeps_what_it_must(dut, properties):
-    assert prove(dut, properties, method="induction", depth=4).proved
+def test_a_ring_keeps_what_it_must(ring, sizes, properties):
+    assert prove(ring(*sizes), properties, method="induction", depth=4).proved
+
+
+def test_payloads_are_put_whole_and_within_the_room():
+    outcome = prove(
+        Receiving(FrameReceiver(SIZE)),
+        payloads_are_put_whole_and_within_the_room,
+        method="induction",
+        depth=6,
+    )
+    assert outcome.proved
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("dut", "properties"),
+    ("ring", "sizes", "properties"),
     [
-        (ReceiveRing(SIZE), committed_bytes_leave_once_in_order_unchanged),
-        (SendRing(SIZE, MAX), bytes_are_kept_until_acknowledged),
+        (ReceiveRing, (SIZE,), committed_bytes_leave_once_in_order_unchanged),
+        (SendRing, (SIZE, MAX), bytes_are_kept_until_acknowledged),
     ],
 )
-def test_a_ring_can_be_full_and_wrap(dut, properties):
-    assert prove(dut, properties, method="reach", depth=30).proved
+def test_a_ring_can_be_full_and_wrap(ring, sizes, properties):
+    assert prove(ring(*sizes), properties, method="reach", depth=30).proved
 
 
 @pytest.mark.nightly
@@ -185,3 +296,26 @@ def test_a_broken_send_ring_is_refuted(old, new):
     broken = mutant(byte_ring, old, new).SendRing(SIZE, MAX)
     outcome = prove(broken, bytes_are_kept_until_acknowledged, method="bounded", depth=14)
     assert outcome.refuted
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("header.length <= self.room", "header.length <= self.room + 1"),
+        ("in_order.eq(ahead == 0),",
+         "in_order.eq(ahead == 0), fits.eq(header.length <= self.room),"),
+        ("taking.eq(ours & fits & in_order)", "taking.eq(ours & in_order)"),
+        ("taking.eq(ours & fits & in_order)", "taking.eq(fits & in_order)"),
+        ("taking.eq(ours & fits & in_order)", "taking.eq(ours & fits)"),
+        ("(state == State.COMPLETE)", "(state != State.HEADER)"),
+        ("self.drop.eq(~taking)", "self.drop.eq(1)"),
+        ("self.drop.eq(good | damaged)", "self.drop.eq(damaged)"),
+        ("left.eq(header.length - 1)", "left.eq(header.length)"),
+    ],
+)  # fmt: skip
+def test_a_broken_receiver_of_frames_is_not_proved(old, new):
+    broken = mutant(frame_receiver, old, new).FrameReceiver(SIZE)
+    properties = payloads_are_put_whole_and_within_the_room
+    outcome = prove(Receiving(broken), properties, method="induction", depth=6)
+    assert outcome.status in (Status.REFUTED, Status.UNDECIDED)

@@ -70,7 +70,7 @@ def verdicts(*frames, room=64):
         (replace(DATA, offset=97, payload=b""), {"drop", "acknowledge"}, b""),
         (replace(DATA, offset=103), {"drop", "acknowledge", "answer", "ask"}, b""),
         (replace(DATA, offset=103, payload=b""), {"drop", "acknowledge", "answer", "ask"}, b""),
-        (replace(DATA, session=8), set(), b""),
+        (replace(DATA, session=8), {"drop"}, b""),
         (replace(DATA, session=8, syn=True), {"drop", "restart", "answer", "syn"}, b""),
         (replace(DATA, syn=True), {"drop", "answer", "syn"}, b"abc"),
         (b"", {"drop", "answer", "ask"}, b""),
@@ -86,6 +86,30 @@ def verdicts(*frames, room=64):
 )  # fmt: skip
 def test_what_follows_from_a_frame(frame, verdict, put):
     assert verdicts(frame) == ([verdict], put)
+
+
+def test_room_that_comes_with_the_payload_comes_too_late():
+    """All of a payload is taken or nothing."""
+    dut = FrameReceiver(SPEC.receive_bytes)
+
+    async def bench(ctx):
+        ctx.set(dut.room, 2)
+        for place, byte in enumerate(unstuff(encode(replace(DATA, session=0, offset=0))[:-1])):
+            if place == HEADER_BYTES + 1:
+                ctx.set(dut.room, 64)
+            ctx.set(dut.input.payload, byte)
+            ctx.set(dut.input.valid, 1)
+            assert not ctx.get(dut.put)
+            await ctx.tick()
+            ctx.set(dut.input.valid, 0)
+            await ctx.tick().repeat(3)
+        ctx.set(dut.whole, 1)
+        ctx.set(dut.end, 1)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.answer)
+        assert (ctx.get(dut.commit), ctx.get(dut.drop)) == (0, 1)
+
+    simulate(dut, bench)
 
 
 def test_a_frame_with_any_bit_flipped_is_dropped_and_the_next_is_taken():
