@@ -107,8 +107,11 @@ class FrameReceiver(wiring.Component):
                         m.d.sync += state.eq(State.CHECK)
             with m.Case(State.CHECK):
                 # Once: room may come while the payload does, but its first bytes are then lost.
-                m.d.sync += fits.eq(header.length <= self.room)
-                m.d.sync += [left.eq(header.length - 1), state.eq(State.PAYLOAD)]
+                m.d.sync += [
+                    fits.eq(header.length <= self.room),
+                    left.eq(header.length - 1),
+                    state.eq(State.PAYLOAD),
+                ]
                 with m.If(header.length == 0):
                     m.d.sync += [left.eq(CRC_BYTES - 1), state.eq(State.CRC)]
             with m.Case(State.PAYLOAD):
@@ -133,21 +136,8 @@ class FrameReceiver(wiring.Component):
                 state.eq(State.HEADER),
                 left.eq(HEADER_BYTES - 1),
             ]
-        self._judge(m, ended & good, ended & ~good, header, ours, in_order, taking, ahead[-1])
-        return m
 
-    def _judge(
-        self,
-        m: Module,
-        good: Signal,
-        damaged: Signal,
-        header: data.View,
-        ours: Signal,
-        in_order: Signal,
-        taking: Signal,
-        behind: Signal,
-    ) -> None:
-        """What follows from a frame that has ended, `good` or `damaged`."""
+        # The verdict: what follows from the frame that has ended.
         asked = Signal()
         lost = Signal()
         syn = Signal()
@@ -155,7 +145,7 @@ class FrameReceiver(wiring.Component):
         empty = Signal()
         gap = Signal()
         m.d.comb += [
-            gap.eq(~in_order & ~behind),
+            gap.eq(~in_order & ~ahead[-1]),
             syn.eq((header.flags & SYN).any()),
             resend.eq((header.flags & RESEND).any()),
             empty.eq(header.length == 0),
@@ -163,14 +153,14 @@ class FrameReceiver(wiring.Component):
         for output in (self.commit, self.restart, self.acknowledge, self.go_back, self.answer,
                        self.syn, self.ask):  # fmt: skip
             m.d.sync += output.eq(0)
-        m.d.sync += self.drop.eq(good | damaged)
-        with m.If(damaged):
+        m.d.sync += self.drop.eq(ended)
+        with m.If(ended & ~good):
             m.d.comb += lost.eq(1)
-        with m.Elif(good & syn):
+        with m.Elif(ended & syn):
             m.d.sync += [self.answer.eq(1), self.syn.eq(1)]
             with m.If(~ours):
                 m.d.sync += [self.session.eq(header.session), self.restart.eq(1), asked.eq(0)]
-        with m.Elif(good & ours):
+        with m.Elif(ended & ours):
             m.d.comb += lost.eq(gap)
             m.d.sync += [
                 self.commit.eq(taking),
@@ -183,3 +173,4 @@ class FrameReceiver(wiring.Component):
                 m.d.sync += asked.eq(0)
         with m.If(lost & ~asked):
             m.d.sync += [asked.eq(1), self.answer.eq(1), self.ask.eq(1)]
+        return m

@@ -310,7 +310,7 @@ def test_a_broken_send_ring_is_refuted(old, new):
         ("taking.eq(ours & fits & in_order)", "taking.eq(ours & fits)"),
         ("(state == State.COMPLETE)", "(state != State.HEADER)"),
         ("self.drop.eq(~taking)", "self.drop.eq(1)"),
-        ("self.drop.eq(good | damaged)", "self.drop.eq(damaged)"),
+        ("self.drop.eq(ended)", "self.drop.eq(ended & ~good)"),
         ("left.eq(header.length - 1)", "left.eq(header.length)"),
     ],
 )  # fmt: skip
