@@ -160,7 +160,7 @@ class HostLink:
         return data
 
     def close(self) -> None:
-        """End the session on this side; the board waits for the next `open`."""
+        """End the session on this side, without waiting for anything: `flush` does that."""
         self._is_open = False
 
     def _require_open(self) -> None:
