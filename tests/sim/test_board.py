@@ -25,7 +25,7 @@ from golden_model.training_settings import TrainingSettings
 from hdl.registers import RegisterMap
 from hdl.system import twin_spec
 from sim import rtl_training
-from sim.board import open_board
+from sim.board_port import open_board
 from sim.command_stream import BoardError
 from sim.host_link import LinkError
 from sim.machine import Placement
