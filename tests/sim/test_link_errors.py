@@ -132,6 +132,24 @@ def test_what_is_lost_is_asked_for_once():
     assert far.frames[1].acknowledged == 0
 
 
+def test_what_is_lost_again_is_asked_for_again_without_a_wait():
+    answers = iter([(3, 6), (3, 6), (0, 3, 6)])
+
+    def answer(frame):
+        begin = welcome(frame) if frame.syn else b""
+        if not frame.syn and not frame.resend:
+            return b""
+        return begin + b"".join(
+            encode(Frame(frame.session, offset, 0, 2048, b"abc")) for offset in next(answers)
+        )
+
+    far, link = linked(answer)
+    link.open()
+    assert link.read(9) == b"abc" * 3
+    assert [frame.resend for frame in far.frames].count(True) == 2
+    assert far.seconds < TIMEOUT
+
+
 @pytest.mark.parametrize(
     "use", [lambda link: link.read(1), lambda link: link.write(b"a"), lambda link: link.flush()]
 )
