@@ -1,4 +1,4 @@
-"""The register map, made from the SystemRDL declaration in registers.rdl."""
+"""Register maps, made from declarations in SystemRDL: that of the accelerator is registers.rdl."""
 
 from __future__ import annotations
 
@@ -148,22 +148,27 @@ def _register(node: Node) -> Register:
 
 @dataclass(frozen=True)
 class RegisterMap:
-    """All registers of an accelerator."""
+    """All registers behind an AXI4-Lite port."""
 
     registers: tuple[Register, ...]
+
+    @staticmethod
+    def declared(declaration: Path, parameters: Mapping[str, int]) -> RegisterMap:
+        """The register map that file `declaration` describes, with `parameters` of its own."""
+        compiler = RDLCompiler()
+        compiler.compile_file(str(declaration))
+        root = compiler.elaborate(parameters=dict(parameters))
+        return RegisterMap(tuple(_register(node) for node in root.top.children()))
 
     @staticmethod
     @cache
     def of(parameters: Parameters) -> RegisterMap:
         """The register map of the accelerator with `parameters`."""
-        compiler = RDLCompiler()
-        compiler.compile_file(str(DECLARATION))
         values: dict[str, Any] = {**parameters.as_dict()}
         major, minor, patch = package_version()
         values["version"] = major << 16 | minor << 8 | patch
         values["max_slots_log2"] = parameters.max_slots.bit_length() - 1
-        root = compiler.elaborate(parameters=values)
-        return RegisterMap(tuple(_register(node) for node in root.top.children()))
+        return RegisterMap.declared(DECLARATION, values)
 
     def __getitem__(self, name: str) -> Register:
         """The register called `name`; KeyError if there is none."""
@@ -206,16 +211,19 @@ class RegisterMap:
 
     def markdown(self) -> str:
         """The map as a Markdown document."""
+        return (
+            "# Registers\n\nAXI4-Lite, 32-bit words at byte addresses. Made from "
+            f"hdl/{DECLARATION.name}.\n\n{self.table()}\n"
+        )
+
+    def table(self, base: int = 0) -> str:
+        """The map as a table in Markdown, with `base` added to its addresses."""
         lines = [
-            "# Registers",
-            "",
-            "AXI4-Lite, 32-bit words at byte addresses. Made from hdl/registers.rdl.",
-            "",
             "| address | register | bits | field | access | reset | meaning |",
             "|---|---|---|---|---|---|---|",
         ]
         for register in self.registers:
-            first, last = register.addresses()[0], register.addresses()[-1]
+            first, last = (base + register.addresses()[end] for end in (0, -1))
             place = f"0x{first:03X}" + (f"-0x{last:03X}" if register.count else "")
             name = register.name + (f"[{register.count}]" if register.count else "")
             whole = register.fields[0].name == "value"
@@ -230,4 +238,4 @@ class RegisterMap:
                     f"{head} {bits} | {field.name} | {field.kind.value} | "
                     f"0x{field.reset:X} | {text} |"
                 )
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines)
