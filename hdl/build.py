@@ -1,0 +1,218 @@
+"""A board's bitstream: generate, synthesise, place and route with several seeds, pack."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from golden_model.files import replacing, write_json
+from golden_model.scheduling import usable_cores
+from hdl.board_top import BoardTop
+from hdl.boards import BoardSpec
+from hdl.constraints import constraints_file
+from hdl.place_report import REPORT, read_report, what_is_short
+from hdl.pll import PllSetting, pll_setting
+from hdl.steps import StepError, Steps
+from hdl.toolchains import TOOLCHAINS, YOSYS, BuildError
+
+RESULTS = "build.json"
+"""File of the output folder that takes the results."""
+
+STEPS = "steps"
+"""Folder of the output folder that keeps what each tool has made."""
+
+# Yosys 0.70 ends without a word after abc9 on a whole accelerator. Hiding public names with a $,
+# which Amaranth makes where two signals share a name, is what it passes with; why is not known.
+SCRIPT = """\
+read_rtlil top.il
+rename -hide w:*$*
+{synthesis} -top top -json top.json
+"""
+"""Yosys's script."""
+
+Machine = Callable[[float], wiring.Component]
+"""What makes the machine of `BoardTop`, told its clock in MHz."""
+
+Progress = Callable[[str, int, int], None]
+"""Is told what has ended or begun, and of how many steps how many have ended."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to build. Raises `BuildError` for what cannot be, `pll.ClockError` for the clock."""
+
+    board: BoardSpec
+    machine: Machine
+    parameters: Mapping[str, Any]
+    """What the results say of the machine."""
+    seeds: int = 1
+    """Seeds to place with, from 1."""
+    clock_mhz: float | None = None
+    """The machine's clock, unless the board's own."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise BuildError(f"seeds = {self.seeds} must be at least 1")
+
+    def pll(self) -> PllSetting | None:
+        """How the PLL makes the clock, if it is not the oscillator's."""
+        wanted = self.board.machine_mhz if self.clock_mhz is None else self.clock_mhz
+        if wanted == self.board.clock_mhz:
+            return None
+        return pll_setting(self.board.family, self.board.clock_mhz, wanted)
+
+
+def build(
+    job: Job, out: Path, progress: Progress = lambda text, done, steps: None
+) -> dict[str, Any]:
+    """Build `job` in folder `out`: the bitstream, and the results as JSON, which are returned.
+
+    docs/fpga.md lists them. Steps done before are not done again, so that an interrupted build
+    goes on where it was; the same job gives the same bitstream. Seeds are placed side by side on
+    all cores. Raises `BuildError` if a tool is missing or fails, if the design does not fit the
+    FPGA, and if it misses its clock, whose results are written all the same, and `pll.ClockError`
+    for a clock that the PLL does not make.
+    """
+    pll = job.pll()
+    clock_mhz = job.board.clock_mhz if pll is None else pll.output_mhz
+    toolchain = TOOLCHAINS[job.board.family]
+    tools = {
+        "yosys": YOSYS.version,
+        "nextpnr": toolchain.place_and_route.version,
+        "packer": toolchain.packer.version,
+    }
+    bitstream = out / f"{job.board.name}.{toolchain.suffix}"
+    with Steps(out / STEPS) as steps:
+        for old in (bitstream, out / RESULTS):
+            old.unlink(missing_ok=True)
+        count = 3 + job.seeds
+        progress("generating", 0, count)
+        top = BoardTop(job.board, job.machine(clock_mhz), pll)
+        source = rtlil.convert(top, name="top", emit_src=False)
+        progress("synthesising", 1, count)
+        script = SCRIPT.format(synthesis=toolchain.synthesis)
+        netlist = steps.run(
+            "synthesis",
+            YOSYS,
+            ["-q", "synthesis.ys"],
+            {"top.il": source.encode(), "synthesis.ys": script.encode()},
+        )
+        progress(f"placing and routing, seeds 1 to {job.seeds}", 2, count)
+        placed, failed = _place_all(job, steps, netlist, clock_mhz, progress)
+        best = max(placed, key=lambda seed: placed[seed][1]["fmax_mhz"])
+        folder, report = placed[best]
+        outcomes: dict[int, dict[str, Any]] = {
+            **{seed: {"fmax_mhz": report["fmax_mhz"]} for seed, (_, report) in placed.items()},
+            **{seed: {"error": str(error)} for seed, error in failed.items()},
+        }
+        results = {
+            "board": job.board.name,
+            "device": job.board.device,
+            "constraint_mhz": round(clock_mhz, 4),
+            **report,
+            "seed": best,
+            "seeds": [{"seed": seed, **outcomes[seed]} for seed in sorted(outcomes)],
+            "tools": tools,
+            "parameters": dict(job.parameters),
+            "bitstream": None,
+            "sha256": None,
+        }
+        if report["fmax_mhz"] < clock_mhz:
+            write_json(out / RESULTS, results)
+            raise BuildError(_missed(results))
+        progress("packing", count - 1, count)
+        routed = f"../{folder.name}/{toolchain.routed[1]}"
+        packed = steps.run(
+            "packing", toolchain.packer, toolchain.packing(job.board, routed, bitstream.name)
+        )
+        contents = (packed / bitstream.name).read_bytes()
+        with replacing(bitstream) as file:
+            file.write(contents)
+        results["bitstream"] = str(bitstream)
+        results["sha256"] = hashlib.sha256(contents).hexdigest()
+        write_json(out / RESULTS, results)
+        progress("built", count, count)
+    return results
+
+
+Placed = tuple[Path, dict[str, Any]]
+"""The folder of the step that placed and routed with a seed, and its report."""
+
+
+def _place(job: Job, steps: Steps, netlist: Path, clock_mhz: float, seed: int) -> Placed:
+    toolchain = TOOLCHAINS[job.board.family]
+    constraints = constraints_file(job.board)
+    folder = steps.run(
+        f"seed{seed}",
+        toolchain.place_and_route,
+        [
+            *toolchain.device(job.board),
+            toolchain.constraints.format(file=constraints.name),
+            "--json", f"../{netlist.name}/top.json",
+            "--freq", f"{clock_mhz:g}",
+            "--timing-allow-fail",
+            "--seed", str(seed),
+            "--report", REPORT,
+            *toolchain.routed,
+        ],
+        {constraints.name: constraints.read_bytes()},
+    )  # fmt: skip
+    return folder, read_report(folder, toolchain)
+
+
+def _place_all(
+    job: Job, steps: Steps, netlist: Path, clock_mhz: float, progress: Progress
+) -> tuple[dict[int, Placed], dict[int, StepError]]:
+    """The seeds that were placed and routed, and those with which that failed.
+
+    Raises `BuildError` if the design does not fit, and if all seeds fail.
+    """
+    placed: dict[int, Placed] = {}
+    failed: dict[int, StepError] = {}
+    with ThreadPoolExecutor(min(job.seeds, usable_cores())) as pool:
+        futures = {
+            pool.submit(_place, job, steps, netlist, clock_mhz, seed): seed
+            for seed in range(1, job.seeds + 1)
+        }
+        try:
+            for future in as_completed(futures):
+                seed = futures[future]
+                try:
+                    placed[seed] = future.result()
+                    said = f"{placed[seed][1]['fmax_mhz']} MHz"
+                except StepError as error:
+                    if short := what_is_short(error.log, TOOLCHAINS[job.board.family]):
+                        raise BuildError(
+                            f"{job.board.name} ({job.board.device}) is too small: {short}"
+                        ) from error
+                    failed[seed] = error
+                    said = "failed"
+                progress(f"seed {seed}: {said}", 2 + len(placed) + len(failed), 3 + job.seeds)
+        except BaseException:
+            steps.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    if not placed:
+        raise failed[1]
+    return placed, failed
+
+
+def _missed(results: Mapping[str, Any]) -> str:
+    """What to tell of a design that is slower than its clock."""
+    fmax, wanted = results["fmax_mhz"], results["constraint_mhz"]
+    path = results["critical_path"]
+    return (
+        f"{results['board']} misses its clock of {wanted:g} MHz by {wanted - fmax:.2f} MHz: it "
+        f"reaches {fmax:g} MHz, from {path['from']} to {path['to']} ({path['logic_ns']:g} ns of "
+        f"logic, {path['routing_ns']:g} ns of routing); try more --seeds than "
+        f"{len(results['seeds'])}, give a --clock of {math.floor(fmax)} MHz or less, or lower "
+        "with --set lanes, columns or width"
+    )
