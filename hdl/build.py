@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from hdl.place_report import REPORT, read_report, what_is_short
 from hdl.pll import PllSetting, pll_setting
 from hdl.steps import StepError, Steps
 from hdl.toolchains import TOOLCHAINS, YOSYS, BuildError
+
+TOP = "top"
+"""Name of the top module, and of its files."""
 
 RESULTS = "build.json"
 """File of the output folder that takes the results."""
@@ -47,7 +51,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Job:
-    """What to build. Raises `BuildError` for what cannot be, `pll.ClockError` for the clock."""
+    """What to build. Raises `BuildError` for what cannot be."""
 
     board: BoardSpec
     machine: Machine
@@ -55,19 +59,29 @@ class Job:
     """What the results say of the machine."""
     seeds: int = 1
     """Seeds to place with, from 1."""
-    clock_mhz: float | None = None
-    """The machine's clock, unless the board's own."""
+    wanted_mhz: float | None = None
+    """The machine's clock, the board's `machine_mhz` unless given."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise BuildError(f"seeds = {self.seeds} must be at least 1")
 
+    @cached_property
     def pll(self) -> PllSetting | None:
-        """How the PLL makes the clock, if it is not the oscillator's."""
-        wanted = self.board.machine_mhz if self.clock_mhz is None else self.clock_mhz
+        """How the PLL makes the clock, if it is not the oscillator's; raises `pll.ClockError`."""
+        wanted = self.board.machine_mhz if self.wanted_mhz is None else self.wanted_mhz
         if wanted == self.board.clock_mhz:
             return None
         return pll_setting(self.board.family, self.board.clock_mhz, wanted)
+
+    @property
+    def clock_mhz(self) -> float:
+        """The machine's clock: the nearest to the wanted one, from below, that the PLL makes."""
+        return self.board.clock_mhz if self.pll is None else self.pll.output_mhz
+
+    def top(self) -> BoardTop:
+        """The machine on the board."""
+        return BoardTop(self.board, self.machine(self.clock_mhz), self.pll)
 
 
 def build(
@@ -81,8 +95,7 @@ def build(
     FPGA, and if it misses its clock, whose results are written all the same, and `pll.ClockError`
     for a clock that the PLL does not make.
     """
-    pll = job.pll()
-    clock_mhz = job.board.clock_mhz if pll is None else pll.output_mhz
+    clock_mhz = job.clock_mhz
     toolchain = TOOLCHAINS[job.board.family]
     tools = {
         "yosys": YOSYS.version,
@@ -95,8 +108,7 @@ def build(
             old.unlink(missing_ok=True)
         count = 3 + job.seeds
         progress("generating", 0, count)
-        top = BoardTop(job.board, job.machine(clock_mhz), pll)
-        source = rtlil.convert(top, name="top", emit_src=False)
+        source = rtlil.convert(job.top(), name=TOP, emit_src=False)
         progress("synthesising", 1, count)
         script = SCRIPT.format(synthesis=toolchain.synthesis)
         netlist = steps.run(
@@ -106,8 +118,8 @@ def build(
             {"top.il": source.encode(), "synthesis.ys": script.encode()},
         )
         progress(f"placing and routing, seeds 1 to {job.seeds}", 2, count)
-        placed, failed = _place_all(job, steps, netlist, clock_mhz, progress)
-        best = max(placed, key=lambda seed: placed[seed][1]["fmax_mhz"])
+        placed, failed = _place_all(job, steps, netlist, progress)
+        best = max(sorted(placed), key=lambda seed: placed[seed][1]["fmax_mhz"])
         folder, report = placed[best]
         outcomes: dict[int, dict[str, Any]] = {
             **{seed: {"fmax_mhz": report["fmax_mhz"]} for seed, (_, report) in placed.items()},
@@ -147,7 +159,7 @@ Placed = tuple[Path, dict[str, Any]]
 """The folder of the step that placed and routed with a seed, and its report."""
 
 
-def _place(job: Job, steps: Steps, netlist: Path, clock_mhz: float, seed: int) -> Placed:
+def _place(job: Job, steps: Steps, netlist: Path, seed: int) -> Placed:
     toolchain = TOOLCHAINS[job.board.family]
     constraints = constraints_file(job.board)
     folder = steps.run(
@@ -157,7 +169,7 @@ def _place(job: Job, steps: Steps, netlist: Path, clock_mhz: float, seed: int) -
             *toolchain.device(job.board),
             toolchain.constraints.format(file=constraints.name),
             "--json", f"../{netlist.name}/top.json",
-            "--freq", f"{clock_mhz:g}",
+            "--freq", f"{job.clock_mhz:g}",
             "--timing-allow-fail",
             "--seed", str(seed),
             "--report", REPORT,
@@ -169,7 +181,7 @@ def _place(job: Job, steps: Steps, netlist: Path, clock_mhz: float, seed: int) -
 
 
 def _place_all(
-    job: Job, steps: Steps, netlist: Path, clock_mhz: float, progress: Progress
+    job: Job, steps: Steps, netlist: Path, progress: Progress
 ) -> tuple[dict[int, Placed], dict[int, StepError]]:
     """The seeds that were placed and routed, and those with which that failed.
 
@@ -179,8 +191,7 @@ def _place_all(
     failed: dict[int, StepError] = {}
     with ThreadPoolExecutor(min(job.seeds, usable_cores())) as pool:
         futures = {
-            pool.submit(_place, job, steps, netlist, clock_mhz, seed): seed
-            for seed in range(1, job.seeds + 1)
+            pool.submit(_place, job, steps, netlist, seed): seed for seed in range(1, job.seeds + 1)
         }
         try:
             for future in as_completed(futures):

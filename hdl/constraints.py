@@ -59,6 +59,9 @@ def _xdc(board: BoardSpec) -> Iterator[str]:
         settings = (("PACKAGE_PIN", pin.site), *pin.attributes)
         listed = " ".join(f"{name} {value}" for name, value in settings)
         yield f"set_property -dict {{ {listed} }} [get_ports {{ {pin.port} }}]"
+    # The voltage of the configuring bank, which the tools ask for, as amaranth-boards states it.
+    yield "set_property CFGBVS VCCO [current_design]"
+    yield "set_property CONFIG_VOLTAGE 3.3 [current_design]"
     yield f"create_clock -name clk -period {1000 / board.clock_mhz:g} [get_ports {{ clk }}]"
 
 

