@@ -19,28 +19,17 @@ from golden_model.scheduling import usable_cores
 from hdl.board_top import BoardTop
 from hdl.boards import BoardSpec
 from hdl.constraints import constraints_file
-from hdl.place_report import REPORT, read_report, what_is_short
+from hdl.flow import TOP, place, synthesise
+from hdl.place_report import what_is_short
 from hdl.pll import PllSetting, pll_setting
 from hdl.steps import StepError, Steps
-from hdl.toolchains import TOOLCHAINS, YOSYS, BuildError
-
-TOP = "top"
-"""Name of the top module, and of its files."""
+from hdl.toolchains import TOOLCHAINS, BuildError
 
 RESULTS = "build.json"
 """File of the output folder that takes the results."""
 
 STEPS = "steps"
 """Folder of the output folder that keeps what each tool has made."""
-
-# Yosys 0.70 ends without a word after abc9 on a whole accelerator. Hiding public names with a $,
-# which Amaranth makes where two signals share a name, is what it passes with; why is not known.
-SCRIPT = """\
-read_rtlil top.il
-rename -hide w:*$*
-{synthesis} -top top -json top.json
-"""
-"""Yosys's script."""
 
 Machine = Callable[[float], wiring.Component]
 """What makes the machine of `BoardTop`, told its clock in MHz."""
@@ -98,7 +87,7 @@ def build(
     clock_mhz = job.clock_mhz
     toolchain = TOOLCHAINS[job.board.family]
     tools = {
-        "yosys": YOSYS.version,
+        "yosys": toolchain.yosys.version,
         "nextpnr": toolchain.place_and_route.version,
         "packer": toolchain.packer.version,
     }
@@ -110,13 +99,7 @@ def build(
         progress("generating", 0, count)
         source = rtlil.convert(job.top(), name=TOP, emit_src=False)
         progress("synthesising", 1, count)
-        script = SCRIPT.format(synthesis=toolchain.synthesis)
-        netlist = steps.run(
-            "synthesis",
-            YOSYS,
-            ["-q", "synthesis.ys"],
-            {"top.il": source.encode(), "synthesis.ys": script.encode()},
-        )
+        netlist = synthesise(steps, toolchain, source)
         progress(f"placing and routing, seeds 1 to {job.seeds}", 2, count)
         placed, failed = _place_all(job, steps, netlist, progress)
         best = max(sorted(placed), key=lambda seed: placed[seed][1]["fmax_mhz"])
@@ -155,43 +138,23 @@ def build(
     return results
 
 
-Placed = tuple[Path, dict[str, Any]]
-"""The folder of the step that placed and routed with a seed, and its report."""
-
-
-def _place(job: Job, steps: Steps, netlist: Path, seed: int) -> Placed:
-    toolchain = TOOLCHAINS[job.board.family]
-    constraints = constraints_file(job.board)
-    folder = steps.run(
-        f"seed{seed}",
-        toolchain.place_and_route,
-        [
-            *toolchain.device(job.board),
-            toolchain.constraints.format(file=constraints.name),
-            "--json", f"../{netlist.name}/top.json",
-            "--freq", f"{job.clock_mhz:g}",
-            "--timing-allow-fail",
-            "--seed", str(seed),
-            "--report", REPORT,
-            *toolchain.routed,
-        ],
-        {constraints.name: constraints.read_bytes()},
-    )  # fmt: skip
-    return folder, read_report(folder, toolchain)
-
-
 def _place_all(
     job: Job, steps: Steps, netlist: Path, progress: Progress
-) -> tuple[dict[int, Placed], dict[int, StepError]]:
+) -> tuple[dict[int, tuple[Path, dict[str, Any]]], dict[int, StepError]]:
     """The seeds that were placed and routed, and those with which that failed.
 
     Raises `BuildError` if the design does not fit, and if all seeds fail.
     """
-    placed: dict[int, Placed] = {}
+    placed: dict[int, tuple[Path, dict[str, Any]]] = {}
     failed: dict[int, StepError] = {}
+    toolchain = TOOLCHAINS[job.board.family]
+    constraints = constraints_file(job.board)
+    files = {constraints.name: constraints.read_bytes()}
+    options = [*toolchain.device(job.board), toolchain.constraints.format(file=constraints.name)]
     with ThreadPoolExecutor(min(job.seeds, usable_cores())) as pool:
         futures = {
-            pool.submit(_place, job, steps, netlist, seed): seed for seed in range(1, job.seeds + 1)
+            pool.submit(place, steps, toolchain, netlist, job.clock_mhz, seed, options, files): seed
+            for seed in range(1, job.seeds + 1)
         }
         try:
             for future in as_completed(futures):
@@ -200,7 +163,7 @@ def _place_all(
                     placed[seed] = future.result()
                     said = f"{placed[seed][1]['fmax_mhz']} MHz"
                 except StepError as error:
-                    if short := what_is_short(error.log, TOOLCHAINS[job.board.family]):
+                    if short := what_is_short(error.log, toolchain):
                         raise BuildError(
                             f"{job.board.name} ({job.board.device}) is too small: {short}"
                         ) from error

@@ -70,6 +70,7 @@ class Toolchain:
     resources: Mapping[str, Mapping[str, float]]
     """For LUT, FF, DSP and BRAM the kinds of cells that use them, and how much of one each uses;
     the first kind says how many there are."""
+    yosys: Tool = YOSYS
     flip_flops: re.Pattern[str] | None = None
     """Lines of the placer's log that count flip-flops, where they are no cells of their own."""
 

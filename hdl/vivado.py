@@ -9,8 +9,9 @@ from amaranth.back import verilog
 
 from golden_model.files import replacing, write_json
 from hdl.boards import BoardSpec
-from hdl.build import RESULTS, TOP, Job
+from hdl.build import RESULTS, Job
 from hdl.constraints import constraints_file
+from hdl.flow import TOP
 from hdl.toolchains import BuildError
 
 _SCRIPT = """\

