@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,12 @@ from hdl.toolchains import BuildError, Tool
 
 LOG = "log"
 """File of a step's folder that has what its tool printed."""
+
+# A tool may work for an hour: it must not outlive a build that is killed, whose pipe then closes.
+_END_WITH_PARENT = """\
+import os, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
+"""
 
 
 class StepError(BuildError):
@@ -105,9 +112,9 @@ class Steps:
                 if self._stopped:
                     raise StepError(tool, "stopped")
                 process = subprocess.Popen(
-                    tool.command(arguments),
+                    [sys.executable, "-c", _END_WITH_PARENT + tool.program, *arguments],
                     cwd=folder,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     # What the tool leaves there goes with the folder.

