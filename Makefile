@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-EXTRAS := simulation,data,cluster,report,speed,formal,development
+EXTRAS := simulation,board,data,cluster,report,speed,formal,development
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test nightly formal lint format bench clean

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import fields, replace
@@ -62,28 +62,35 @@ from golden_model.sweep import (
 from golden_model.training_settings import (
     ARITHMETICS,
     ARRAYS,
+    HARDWARE,
     OPTIMIZERS,
     SCHEDULES,
     TrainingError,
     TrainingSettings,
     with_width,
 )
+from golden_model.twin import TwinError
 from hdl import build as board_build
 from hdl import generation, vivado
-from hdl.boards import BOARDS, BoardError, Family, board_named
+from hdl.boards import BOARDS, Family, UnknownBoardError, board_named
 from hdl.generation import GenerationError
-from hdl.loopback import Loopback
+from hdl.machines import Loopback, hosted
 from hdl.pll import ClockError
+from hdl.system import twin_spec
 from hdl.toolchains import BuildError
 from hdl.verilog import Design
 from sim import cosim as simulation
 from sim import read_cosim as read_simulation
 from sim import rtl_training
+from sim.board import DEFAULT_BAUD
+from sim.command_stream import BoardError
 from sim.cosim import CosimError
 from sim.demo import Demo, run_demo
+from sim.host_link import LinkError
 from sim.report import HEADER, table_rows
-from sim.rtl_training import HARNESSES, Simulation
+from sim.rtl_training import HARNESSES, BoardAt, Hardware, Simulation
 from sim.runner import BUILDS
+from sim.simulated_board import SIMULATED_BAUD, SimulatedBoard, build_board, check_damage
 from sim.tools import SIMULATORS, SimulatorError
 
 USER_ERRORS = (
@@ -97,11 +104,14 @@ USER_ERRORS = (
     ReadError,
     ReportError,
     GenerationError,
-    BoardError,
+    TwinError,
+    UnknownBoardError,
     BuildError,
     ClockError,
     CosimError,
     SimulatorError,
+    BoardError,
+    LinkError,
 )
 """Errors whose message tells the user what to do; anything else is a defect and shows a trace."""
 
@@ -238,6 +248,15 @@ def build(
         float | None,
         typer.Option(metavar="MHZ", help="The machine's clock, the board's own unless given."),
     ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS,COLUMNS",
+            help="Tiles of the digital twin, all that the drivers can address unless given.",
+        ),
+    ] = None,
+    device_states: Annotated[int, typer.Option(help="States of its devices.")] = Device.states,
+    baud: Annotated[int, typer.Option(help="Bits a second of the UART.")] = DEFAULT_BAUD,
     loopback: Annotated[
         bool,
         typer.Option(
@@ -255,15 +274,14 @@ def build(
     """
     chosen = board_named(board)
     parameters = chosen_parameters(preset if preset or config else chosen.preset, config, settings)
-    if not loopback:
-        raise BuildError("a machine with a host link is not part of this version; give --loopback")
-    job = board_build.Job(
-        chosen,
-        lambda mhz: Loopback(),
-        {"machine": "loopback"} if loopback else parameters.as_dict(),
-        seeds=seeds,
-        wanted_mhz=clock,
-    )
+    if loopback:
+        job = board_build.Job(chosen, lambda mhz: Loopback(), {}, seeds, clock)
+    else:
+        tiles = _grid(grid) if grid else (parameters.grid_rows, parameters.grid_columns)
+        twin = twin_spec(parameters, tiles, device_states)
+        about = {"parameters": parameters.as_dict(), "grid": tiles, "device_states": device_states,
+                 "baud": baud}  # fmt: skip
+        job = board_build.Job(chosen, hosted(parameters, twin, baud), about, seeds, clock)
     if chosen.family is Family.XILINX7:
         for path in vivado.write_project(job, out)["files"]:
             typer.echo(path)
@@ -556,7 +574,8 @@ def train(
         str,
         typer.Option(
             help=f"{_choices(ARITHMETICS)} fixed: the accelerator's, to the bit; rtl: the same, "
-            "computed by the simulated hardware with a digital twin as its array."
+            "computed by the simulated hardware with a digital twin as its array; board: by a "
+            "board at --port."
         ),
     ] = "fixed",
     width: Annotated[
@@ -566,7 +585,8 @@ def train(
         str | None,
         typer.Option(
             help=f"{_choices(ARRAYS)} ideal: weights in float, updated exactly; pulsed: weights "
-            "in crossbar tiles, updated by the drivers' pulses. ideal unless given; pulsed in rtl."
+            "in crossbar tiles, updated by the drivers' pulses. ideal unless given; pulsed in rtl "
+            "and board."
         ),
     ] = None,
     update: UpdateOption = RANK_SEQUENTIAL,
@@ -664,6 +684,14 @@ def train(
         ),
     ] = None,
     builds: BuildsOption = None,
+    port: Annotated[
+        str | None,
+        typer.Option(help="Serial port of the board, or a URL that pyserial knows (board)."),
+    ] = None,
+    baud: Annotated[
+        int | None,
+        typer.Option(help=f"Bits a second of the board's UART, {DEFAULT_BAUD} unless given."),
+    ] = None,
     energy: EnergyOption = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File that takes the state after every epoch.")
@@ -681,7 +709,7 @@ def train(
         raise TrainingError(f"--threads {threads} must be at least 1")
     parallel.set_threads(threads)
     parameters = chosen_parameters(preset, config, settings)
-    array = array or ("pulsed" if arithmetic == "rtl" else "ideal")
+    array = array or ("pulsed" if arithmetic in HARDWARE else "ideal")
     if device is not None and array != "pulsed":
         raise DeviceError(f"--device {device} goes with --array pulsed: give both")
     given = {
@@ -715,7 +743,8 @@ def train(
         train_limit=train_limit,
     )
     table = _energy_table(energy)
-    train_it = _trainer(run, harness, simulator, waves, builds)
+    hardware = _hardware(run, harness, simulator, waves, builds, port, baud)
+    train_it = partial(rtl_training.train, hardware=hardware) if hardware else training.train
     data = datasets.load(dataset, data_folder)
     try:
         with TrainingProgress() as progress:
@@ -753,9 +782,15 @@ def train(
     if "machine" in result:
         machine = result["machine"]
         typer.echo(
-            f"machine: {machine['simulated_cycles']} clock cycles simulated, "
+            f"machine: {machine['cycles']} clock cycles, "
             f"{machine['cycles_per_second']:.0f} cycles/s"
         )
+        if "frames_sent" in machine:
+            typer.echo(
+                f"link: {machine['frames_sent']} frames sent, {machine['frames_resent']} of them "
+                f"again; {machine['frames_received']} received, {machine['frames_discarded']} "
+                f"discarded, {machine['frames_damaged']} damaged"
+            )
     if reads == "analog":
         counted = result["reads"]
         typer.echo(
@@ -775,21 +810,76 @@ def train(
         )
 
 
-def _trainer(
+def _hardware(
     run: TrainingSettings,
     harness: str | None,
     simulator: str | None,
     waves: Path | None,
     builds: Path | None,
-) -> Callable[..., dict[str, Any]]:
-    """What trains as `run` says: the golden model, or the hardware in simulation."""
+    port: str | None,
+    baud: int | None,
+) -> Hardware | None:
+    """What computes as `run` says; None for the golden model."""
+    options = {"harness": harness, "simulator": simulator, "waves": waves, "port": port,
+               "baud": baud}  # fmt: skip
+    of_boards = ("port", "baud")
+    for option, value in options.items():
+        arithmetic = "board" if option in of_boards else "rtl"
+        if value is not None and run.arithmetic != arithmetic:
+            raise SimulatorError(
+                f"--{option} {value} goes with --arithmetic {arithmetic}: give both"
+            )
     if run.arithmetic == "rtl":
-        options = Simulation(harness or HARNESSES[0], simulator or SIMULATORS[0], waves, builds)
-        return partial(rtl_training.train, simulation=options)
-    for option, value in (("harness", harness), ("simulator", simulator), ("waves", waves)):
-        if value is not None:
-            raise SimulatorError(f"--{option} {value} goes with --arithmetic rtl: give both")
-    return training.train
+        return Simulation(harness or HARNESSES[0], simulator or SIMULATORS[0], waves, builds)
+    if run.arithmetic == "board":
+        if port is None:
+            raise BoardError("--arithmetic board needs --port, the serial port of the board")
+        return BoardAt(port, baud or DEFAULT_BAUD)
+    return None
+
+
+@app.command("simulate-board")
+def simulate_board(
+    grid: Annotated[
+        str, typer.Option(metavar="ROWS,COLUMNS", help="Tiles of the board's digital twin.")
+    ],
+    device_states: Annotated[int, typer.Option(help="States of its devices.")] = Device.states,
+    damage: Annotated[
+        float, typer.Option(help="Share of the frames that the line damages, both ways.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Determines what is damaged, and how.")] = 0,
+    preset: PresetOption = None,
+    config: ConfigOption = None,
+    settings: SettingsOption = None,
+    builds: BuildsOption = None,
+) -> None:
+    """Simulate a board behind a serial port of this computer, for `train --arithmetic board`.
+
+    Runs until it is interrupted. train says how many tiles a network takes if there are too few.
+    """
+    parameters = chosen_parameters(preset, config, settings)
+    check_damage(damage)
+    spec = twin_spec(parameters, _grid(grid), device_states)
+    with console.status("building the board"):
+        program = build_board(parameters, spec, builds)
+    with SimulatedBoard(program, damage, seed) as board:
+        typer.echo(f"--port {board.port} --baud {SIMULATED_BAUD}")
+        try:
+            board.wait()
+        except KeyboardInterrupt:
+            passed = board.close()
+            typer.echo(
+                f"to the board {passed.to_board} frames, {passed.to_board_damaged} of them "
+                f"damaged; to the host {passed.to_host}, {passed.to_host_damaged} damaged"
+            )
+
+
+def _grid(text: str) -> tuple[int, int]:
+    try:
+        rows, columns = (int(part) for part in text.split(","))
+    except ValueError:
+        raise SimulatorError(f"--grid {text!r} must be two integers ROWS,COLUMNS") from None
+    return rows, columns
 
 
 @app.command("estimate")

@@ -38,7 +38,7 @@ def main() -> int:
         result = rtl_training.train(
             replace(settings, arithmetic="rtl"),
             data,
-            simulation=Simulation(options.harness, options.simulator),
+            hardware=Simulation(options.harness, options.simulator),
             checkpoint=rtl,
         )
         (wanted, _), (arrays, _) = checkpoints.load(fixed), checkpoints.load(rtl)
@@ -56,7 +56,7 @@ def main() -> int:
     print(f"fixed: {expected['images_per_second']:.1f} images/s")
     print(
         f"rtl, {options.harness}: {result['images_per_second']:.2f} images/s, "
-        f"{machine['simulated_cycles']} clock cycles, {machine['cycles_per_second']:.0f} cycles/s"
+        f"{machine['cycles']} clock cycles, {machine['cycles_per_second']:.0f} cycles/s"
     )
     print(f"{values} words, weights and cells {'are equal' if equal else 'DIFFER'}")
     if options.json is not None:

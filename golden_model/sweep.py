@@ -17,7 +17,7 @@ from golden_model.files import read_toml
 from golden_model.parameters import ParameterError
 from golden_model.reads import ReadError
 from golden_model.setting_names import flatten, with_values
-from golden_model.training_settings import TrainingError, TrainingSettings
+from golden_model.training_settings import HARDWARE, TrainingError, TrainingSettings
 
 BASE = TrainingSettings(dataset="digits")
 """The settings of a sweep that names none: the data set needs no files."""
@@ -142,10 +142,10 @@ class Sweep:
     def _combination(self, group: int, values: Mapping[str, Any]) -> TrainingSettings:
         try:
             run = with_values(self.base, values)
-            if run.arithmetic == "rtl":
+            if run.arithmetic in HARDWARE:
                 raise TrainingError(
-                    "arithmetic = rtl is trained by `eigenbar train` alone: compare fixed, which "
-                    "gives the same results"
+                    f"arithmetic = {run.arithmetic} is trained by `eigenbar train` alone: compare "
+                    "fixed, which gives the same results"
                 )
             return run
         except (DeviceError, ReadError, TrainingError, ParameterError) as error:

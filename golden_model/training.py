@@ -38,7 +38,7 @@ from golden_model.optimizers import (
     Optimizer,
     Svd,
 )
-from golden_model.training_settings import TrainingError, TrainingSettings
+from golden_model.training_settings import HARDWARE, TrainingError, TrainingSettings
 
 Labels = NDArray[np.int64]
 
@@ -93,13 +93,13 @@ class Trainer:
     ) -> None:
         """Start for images of `shape` (C, H, W); raises `TrainingError` if a layer does not fit.
 
-        `machine` computes batches and updates where the arithmetic is `rtl`, and nowhere else.
+        `machine` computes batches and updates where hardware does, of `HARDWARE`, and nowhere else.
         """
-        if (settings.arithmetic == "rtl") != (machine is not None):
+        if (settings.arithmetic in HARDWARE) != (machine is not None):
             needs = "needs a" if machine is None else "takes no"
             raise TrainingError(
-                f"arithmetic = {settings.arithmetic} {needs} machine: arithmetic = rtl is trained "
-                "by `eigenbar train` and sim.rtl_training.train, the others without a machine"
+                f"arithmetic = {settings.arithmetic} {needs} machine: {' and '.join(HARDWARE)} are "
+                "trained by `eigenbar train` and sim.rtl_training.train, the others without one"
             )
         self.settings = settings
         self.machine = machine
@@ -323,7 +323,7 @@ def train(
 
     After every epoch the state goes to `checkpoint` and the results to `results`, each written
     whole or not at all. With `resume` the run continues from `checkpoint`. Energies are by table
-    `energy`, the default one unless given. `machine` is what arithmetic `rtl` computes with.
+    `energy`, the default one unless given. `machine` is what `HARDWARE` computes with.
 
     Raises `TrainingError` if the settings do not fit the data or the checkpoint, if a file cannot
     be written, and when the training diverges; the files of the last whole epoch then remain.
@@ -375,7 +375,7 @@ def summary(
     }
     if "machine" in result:
         simulated = result["machine"]
-        rate = simulated["simulated_cycles"] / simulated["seconds"]
+        rate = simulated["cycles"] / simulated["seconds"]
         result["machine"] = simulated | {"cycles_per_second": rate}
     return result | energy_of(result, trainer.settings, energy or EnergyTable())
 

@@ -21,7 +21,9 @@ OPTIMIZERS = ("mbgd", "sgd", "sbpca", "sbe", "svd", "lrt", "lrt-unbiased")
 RANKED = ("sbpca", "svd", "lrt", "lrt-unbiased")
 """Optimisers with a rank of the user's."""
 SCHEDULES = ("constant", "step", "cosine")
-ARITHMETICS = ("float", "fixed", "rtl")
+HARDWARE = ("rtl", "board")
+"""Arithmetics that hardware computes, see `golden_model.machine`."""
+ARITHMETICS = ("float", "fixed", *HARDWARE)
 ARRAYS = ("ideal", "pulsed")
 
 
@@ -54,8 +56,8 @@ class TrainingSettings:
     """Share of the previous batch's factors in the new ones (sbpca, sbe), from 0 to below 1;
     without one they weigh as many samples as a block has, as published."""
     arithmetic: str = "fixed"
-    """`float`; `fixed` for the accelerator's integers (sbpca, sbe); `rtl` for the same integers
-    computed by a simulation of the generated hardware (`golden_model.machine`)."""
+    """`float`; `fixed` for the accelerator's integers (sbpca, sbe); `rtl` and `board` for the
+    same integers computed by the generated hardware, in simulation or on a board."""
     array: str = "ideal"
     """`ideal`, weights in float, or `pulsed`, weights in a crossbar."""
     update: str = RANK_SEQUENTIAL
@@ -125,10 +127,10 @@ class TrainingSettings:
         rank_sequential = self.array == "pulsed" and self.update == RANK_SEQUENTIAL
         if rank_sequential and (self.optimizer != "sbpca" or not self.fixed):
             raise TrainingError(
-                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed or rtl: the "
-                "drivers apply the accelerator's words, an array cannot take a whole gradient at "
-                "once; "
-                "update = rank-sum writes cell by cell, and takes every optimizer and arithmetic"
+                "array = pulsed goes with optimizer = sbpca and arithmetic = fixed, rtl or board: "
+                "the drivers apply the accelerator's words, an array cannot take a whole gradient "
+                "at once; update = rank-sum writes cell by cell, and takes every optimizer and "
+                "arithmetic"
             )
         if self.array == "ideal" and self.update != RANK_SEQUENTIAL:
             raise TrainingError(f"update = {self.update} goes with array = pulsed")
@@ -138,10 +140,10 @@ class TrainingSettings:
                 "no lines to drive"
             )
 
-        if self.arithmetic == "rtl":
-            self._check_rtl()
+        if self.arithmetic in HARDWARE:
+            self._check_hardware()
 
-    def _check_rtl(self) -> None:
+    def _check_hardware(self) -> None:
         """The hardware pulses the accelerator's words into a digital twin of ideal devices."""
         for name, value, allowed in (
             ("array", self.array, "pulsed"),
@@ -151,19 +153,20 @@ class TrainingSettings:
         ):
             if value != allowed:
                 raise TrainingError(
-                    f"{name} = {value} does not go with arithmetic = rtl, whose array is the "
-                    f"digital twin of ideal devices: set {name} to {allowed}, or arithmetic to "
-                    "fixed"
+                    f"{name} = {value} does not go with arithmetic = {self.arithmetic}, whose "
+                    f"array is the digital twin of ideal devices: set {name} to {allowed}, or "
+                    "arithmetic to fixed"
                 )
         if self.reads.mode == "analog":
-            self._check_rtl_reads()
+            self._check_hardware_reads()
         if self.device.states > MAX_TWIN_STATES:
             raise TrainingError(
                 f"device states = {self.device.states} exceed the digital twin's "
-                f"{MAX_TWIN_STATES} (arithmetic = rtl): take fewer, or arithmetic = fixed"
+                f"{MAX_TWIN_STATES} (arithmetic = {self.arithmetic}): take fewer, or "
+                "arithmetic = fixed"
             )
 
-    def _check_rtl_reads(self) -> None:
+    def _check_hardware_reads(self) -> None:
         """The accelerator's converters bound what reads may ask for; they have no noise."""
         reads, parameters = self.reads, self.parameters
         for name, value, most, limit in (
@@ -175,7 +178,8 @@ class TrainingSettings:
         ):
             if value > most:
                 raise TrainingError(
-                    f"reads {name} = {value} must be at most {most} with arithmetic = rtl: {limit}"
+                    f"reads {name} = {value} must be at most {most} with arithmetic = "
+                    f"{self.arithmetic}: {limit}"
                 )
 
     def _check_choice(self, name: str, choices: Sequence[str]) -> None:

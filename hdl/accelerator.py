@@ -102,7 +102,7 @@ class Accelerator(wiring.Component):
         """Connect registers, core and line drivers; collect errors."""
         m = Module()
         p = self.parameters
-        m.submodules.registers = registers = RegisterFile(p)
+        m.submodules.registers = registers = RegisterFile(RegisterMap.of(p))
         m.submodules.core = core = Core(p)
         m.submodules.update = update = self._update
         connect_flat(m, self, "s_axil", registers.bus)

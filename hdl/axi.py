@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Member, Out
 DATA_BITS = 32
 OKAY = 0b00
 SLVERR = 0b10
+DECERR = 0b11
 
 
 def lite_signature(address_bits: int) -> wiring.Signature:

@@ -18,8 +18,8 @@ from amaranth_boards.tang_primer_20k import TangPrimer20kDockPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 
-class BoardError(ValueError):
-    """A board is unknown."""
+class UnknownBoardError(ValueError):
+    """There is no board of a name."""
 
 
 class Family(Enum):
@@ -176,7 +176,7 @@ BOARDS = {
 
 
 def board_named(name: str) -> BoardSpec:
-    """The board `name`; raises `BoardError` if there is none."""
+    """The board `name`; raises `UnknownBoardError` if there is none."""
     if name not in BOARDS:
-        raise BoardError(f"unknown board {name!r}; choose one of: {', '.join(BOARDS)}")
+        raise UnknownBoardError(f"unknown board {name!r}; choose one of: {', '.join(BOARDS)}")
     return BOARDS[name]

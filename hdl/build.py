@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
-from amaranth.lib import wiring
 
 from golden_model.files import replacing, write_json
 from golden_model.scheduling import usable_cores
@@ -20,6 +19,7 @@ from hdl.board_top import BoardTop
 from hdl.boards import BoardSpec
 from hdl.constraints import constraints_file
 from hdl.flow import TOP, place, synthesise
+from hdl.machines import Machine
 from hdl.place_report import what_is_short
 from hdl.pll import PllSetting, pll_setting
 from hdl.steps import StepError, Steps
@@ -31,9 +31,6 @@ RESULTS = "build.json"
 STEPS = "steps"
 """Folder of the output folder that keeps what each tool has made."""
 
-Machine = Callable[[float], wiring.Component]
-"""What makes the machine of `BoardTop`, told its clock in MHz."""
-
 Progress = Callable[[str, int, int], None]
 """Is told what has ended or begun, and of how many steps how many have ended."""
 
@@ -44,7 +41,7 @@ class Job:
 
     board: BoardSpec
     machine: Machine
-    parameters: Mapping[str, Any]
+    about: Mapping[str, Any]
     """What the results say of the machine."""
     seeds: int = 1
     """Seeds to place with, from 1."""
@@ -116,7 +113,7 @@ def build(
             "seed": best,
             "seeds": [{"seed": seed, **outcomes[seed]} for seed in sorted(outcomes)],
             "tools": tools,
-            "parameters": dict(job.parameters),
+            **job.about,
             "bitstream": None,
             "sha256": None,
         }

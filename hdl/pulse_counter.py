@@ -1,22 +1,18 @@
 """Counting the pulses on many lines."""
 
-from amaranth import Module, Signal
+from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-FAN_IN = 8
-"""Numbers that a stage adds up."""
+from hdl import population_count
+from hdl.population_count import PopulationCount
 
 COUNTER_BITS = 32
 
 
 def latency(lines: int) -> int:
     """Clock cycles from the lines to the counter that includes them."""
-    levels = 1
-    while lines > 1:
-        lines = -(-lines // FAN_IN)
-        levels += 1
-    return levels
+    return population_count.latency(lines) + 1
 
 
 class PulseCounter(wiring.Component):
@@ -38,22 +34,13 @@ class PulseCounter(wiring.Component):
         super().__init__({"clear": In(1), "lines": In(line_count), "count": Out(count_bits)})
 
     def elaborate(self, platform: object) -> Module:
-        """A tree of sums, `FAN_IN` a stage, and the counter."""
+        """The lines' count, and the sum of counts."""
         m = Module()
-        level = [self.lines[line] for line in range(self._lines)]
-        depth = 0
-        while len(level) > 1:
-            sums = []
-            for first in range(0, len(level), FAN_IN):
-                total = sum(level[first + 1 : first + FAN_IN], level[first])
-                register = Signal(total.shape(), name=f"sum_{depth}_{first}")
-                m.d.sync += register.eq(total)
-                with m.If(self.clear):
-                    m.d.sync += register.eq(0)
-                sums.append(register)
-            level, depth = sums, depth + 1
+        population = PopulationCount(self._lines)
+        m.submodules.population = ResetInserter(self.clear)(population)
+        m.d.comb += population.lines.eq(self.lines)
         total = Signal(self._count_bits + 1)
-        m.d.comb += total.eq(self.count + level[0])
+        m.d.comb += total.eq(self.count + population.count)
         with m.If(self.clear):
             m.d.sync += self.count.eq(0)
         with m.Elif(total[-1]):

@@ -7,7 +7,6 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from golden_model.parameters import Parameters
 from hdl.axi import DATA_BITS, OKAY, SLVERR, lite_signature
 from hdl.registers import Field, Kind, Register, RegisterMap
 
@@ -31,7 +30,7 @@ def _ports(register: Register, field: Field) -> dict[str, Member]:
 
 
 class RegisterFile(wiring.Component):
-    """The registers of `RegisterMap`, on an AXI4-Lite subordinate port.
+    """The registers of a `RegisterMap`, on an AXI4-Lite subordinate port.
 
     Ports follow from the declaration, named REGISTER_field in lower case (REGISTER alone for a
     field called value): an input for a read-only field, an output for a setting, a one-cycle
@@ -44,8 +43,8 @@ class RegisterFile(wiring.Component):
     read of an unmapped address is answered SLVERR with zero.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.map = RegisterMap.of(parameters)
+    def __init__(self, map_: RegisterMap) -> None:
+        self.map = map_
         ports: dict[str, Member] = {}
         for register in self.map.registers:
             for field in register.fields:

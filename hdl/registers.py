@@ -1,4 +1,4 @@
-"""The register map, made from the SystemRDL declaration in registers.rdl."""
+"""Register maps, made from declarations in SystemRDL: that of the accelerator is registers.rdl."""
 
 from __future__ import annotations
 
@@ -148,22 +148,27 @@ def _register(node: Node) -> Register:
 
 @dataclass(frozen=True)
 class RegisterMap:
-    """All registers of an accelerator."""
+    """All registers behind a port."""
 
     registers: tuple[Register, ...]
+
+    @staticmethod
+    def declared(declaration: Path, parameters: Mapping[str, int]) -> RegisterMap:
+        """The register map that file `declaration` describes, with `parameters` of its own."""
+        compiler = RDLCompiler()
+        compiler.compile_file(str(declaration))
+        root = compiler.elaborate(parameters=dict(parameters))
+        return RegisterMap(tuple(_register(node) for node in root.top.children()))
 
     @staticmethod
     @cache
     def of(parameters: Parameters) -> RegisterMap:
         """The register map of the accelerator with `parameters`."""
-        compiler = RDLCompiler()
-        compiler.compile_file(str(DECLARATION))
         values: dict[str, Any] = {**parameters.as_dict()}
         major, minor, patch = package_version()
         values["version"] = major << 16 | minor << 8 | patch
         values["max_slots_log2"] = parameters.max_slots.bit_length() - 1
-        root = compiler.elaborate(parameters=values)
-        return RegisterMap(tuple(_register(node) for node in root.top.children()))
+        return RegisterMap.declared(DECLARATION, values)
 
     def __getitem__(self, name: str) -> Register:
         """The register called `name`; KeyError if there is none."""

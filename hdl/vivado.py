@@ -53,7 +53,7 @@ def write_project(job: Job, out: Path) -> dict[str, Any]:
         "board": job.board.name,
         "device": part(job.board),
         "constraint_mhz": round(job.clock_mhz, 4),
-        "parameters": dict(job.parameters),
+        **job.about,
         "files": [str(out / name) for name in files],
     }
     try:

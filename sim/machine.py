@@ -1,8 +1,8 @@
-"""An accelerator with its digital twin in simulation, on which training runs.
+"""An accelerator with its digital twin, in simulation or on a board, on which training runs.
 
-`Harness` is what both simulations offer: `sim.native`, a C++ model without Python in its cycles,
-and `sim.served`, cocotb on any simulator. `SimulatedMachine` is `golden_model.machine.Machine` on
-either.
+`Harness` is what all of them offer: `sim.native`, a C++ model without Python in its cycles;
+`sim.served`, cocotb on any simulator; and `sim.board`, the hardware itself. `HardwareMachine` is
+`golden_model.machine.Machine` on any.
 """
 
 from __future__ import annotations
@@ -50,17 +50,18 @@ layer takes on the slowest twin."""
 
 
 class Harness(Protocol):
-    """A simulated `hdl.system.System`, clocked and reset, as its host sees it.
+    """A `hdl.system.System`, clocked and reset, as its host sees it.
 
-    Raises `SimulatorError` if the simulation hangs or ends.
+    Raises `SimulatorError` if the simulation hangs or ends, or a register refuses a word; of a
+    board `BoardError` or `LinkError`, of writes and polls perhaps with a later call.
     """
 
-    def write(self, address: int, word: int) -> int:
-        """Write a register; AXI's response, 0 if it was taken."""
+    def write(self, address: int, word: int) -> None:
+        """Write a register."""
         ...
 
-    def read(self, address: int) -> int:
-        """Read a register."""
+    def read(self, addresses: Sequence[int]) -> list[int]:
+        """Read registers, one after another."""
         ...
 
     def poll(self, address: int, mask: int, value: int) -> None:
@@ -80,7 +81,10 @@ class Harness(Protocol):
         ...
 
     def cells(self, cells: Cells) -> Cells:
-        """The words of cells by number, when the twin has applied all pulses."""
+        """The words of cells by number, when the twin has applied all pulses.
+
+        In the lowest bits are the conductances.
+        """
         ...
 
     @property
@@ -90,7 +94,7 @@ class Harness(Protocol):
 
     @property
     def cycles(self) -> int:
-        """Clock cycles simulated."""
+        """Clock cycles so far."""
         ...
 
     @property
@@ -98,9 +102,19 @@ class Harness(Protocol):
         """Coincidences of a row pulse and a column pulse on the lines so far."""
         ...
 
-    def close(self) -> None:
-        """End the simulation; its waveforms are then complete."""
+    def counters(self) -> dict[str, int]:
+        """What else it has counted since the last call, by name."""
         ...
+
+    def close(self) -> None:
+        """End the simulation, whose waveforms are then complete, or leave the board alone."""
+        ...
+
+
+def check_written(address: int, response: int) -> None:
+    """Raise `SimulatorError` unless AXI's `response` to a write says that it was done."""
+    if response:
+        raise SimulatorError(f"register {address:#x} did not take a word: response {response}")
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,7 @@ class Placement:
         return Placement(tuple(origins), grid)
 
 
-class SimulatedMachine:
+class HardwareMachine:
     """See `golden_model.machine.Machine`. All layers share the accelerator, one after another."""
 
     def __init__(
@@ -153,22 +167,28 @@ class SimulatedMachine:
     ) -> None:
         """The layers of `plans`, placed as `placement` says, on the machine in `harness`.
 
-        Its twin is that of `spec`.
+        Its twin is that of `spec`, with no fewer tiles. Raises `SimulatorError` if it has other
+        parameters.
         """
         self._parameters = parameters
         self._plans = plans
         self._placement = placement
         self._spec = spec
         self.harness = harness
-        """The simulation."""
+        """What the machine is behind."""
         self._map = RegisterMap.of(parameters)
         self._held: int | None = None
         self._one_at_a_time = Lock()
         self._run_cycles, self._update_cycles, self._read_cycles = 0, 0, 0
-        self._cycles, self._seconds = 0, 0.0
-        for name, value in parameters.as_dict().items():
-            if self._read(name.upper()) != value:
-                raise SimulatorError(f"the machine has another {name} than {value}")
+        self._cycles, self._coincidences, self._seconds = 0, 0, 0.0
+        wanted = parameters.as_dict()
+        has = self._read(*((name.upper(), 0) for name in wanted))
+        for (name, value), word in zip(wanted.items(), has, strict=True):
+            if word != value:
+                raise SimulatorError(
+                    f"the machine has {name} = {word}, not {value}: take its parameters (--set "
+                    f"{name}={word}), or build it anew"
+                )
 
     def factorise(
         self,
@@ -196,12 +216,12 @@ class SimulatedMachine:
             packet = self.harness.exchange(
                 batch_packets(parameters, batch), 1, plan.rank * rows * parameters.stream_bytes
             )
-            self._end(plan.name)
+            scalars = [(name, rank) for name in ("WEIGHT", "SCALE") for rank in range(plan.rank)]
+            saturations, *words = self._end(plan.name, ("SATURATIONS", 0), *scalars)
             x, delta = unpack_state(parameters, packet, plan.n, plan.m, plan.rank)
+            weight, scale = np.array([scalar.decode(word) for word in words]).reshape(2, -1)
             result = BatchResult(
-                FixedState(x[: plan.n], delta[: plan.m], self._scalars("WEIGHT", plan.rank)),
-                self._scalars("SCALE", plan.rank),
-                self._read("SATURATIONS"),
+                FixedState(x[: plan.n], delta[: plan.m], weight), scale, saturations
             )
         self._held = layer
         return result
@@ -221,15 +241,14 @@ class SimulatedMachine:
         )
         batch = Batch(plan.name, plan.m, plan.n, plan.rank, [], None, 1.0, update)
         with self._at_work():
-            before = self.harness.coincidences
             self._begin(batch, store=False)
-            self._end(plan.name)
-            self._update_cycles += self._read("UPDATE_CYCLES")
+            names = ("UPDATE_CYCLES", "PULSES", "CLIPS")
+            cycles, fired, clips = self._end(plan.name, *((name, 0) for name in names))
+            coincidences = self.harness.coincidences
             counters = UpdateCounters(
-                pulses=self._read("PULSES"),
-                clips=self._read("CLIPS"),
-                coincidences=self.harness.coincidences - before,
+                pulses=fired, clips=clips, coincidences=coincidences - self._coincidences
             )
+            self._update_cycles, self._coincidences = self._update_cycles + cycles, coincidences
         return counters
 
     def read(
@@ -265,14 +284,15 @@ class SimulatedMachine:
         self._write("CONTROL", self._map["CONTROL"].encode(read=1))
         packets = [pack_rows(parameters, [vector]) for vector in codes]
         answers = self.harness.exchange(packets, len(codes), beats * parameters.stream_bytes)
-        self._end(plan.name)
-        counts = self._read("ADC_SATURATIONS"), self._read("SUM_SATURATIONS")
-        self._read_cycles += self._read("CYCLES")
+        cycles, *counts = self._end(
+            plan.name, ("CYCLES", 0), ("ADC_SATURATIONS", 0), ("SUM_SATURATIONS", 0)
+        )
+        self._read_cycles += cycles
         beats_of = unpack_containers(parameters, answers).reshape(len(codes), beats, -1)
         vectors = [VectorSums.of_packet(parameters, packet, sensed) for packet in beats_of]
         return (
             np.stack([vector.sums for vector in vectors]),
-            counts,
+            (counts[0], counts[1]),
             np.array([vector.adc > 0 for vector in vectors]),
         )
 
@@ -291,25 +311,22 @@ class SimulatedMachine:
         return (words & np.uint32(mask)).astype(np.int64)
 
     def counters(self) -> dict[str, Any]:
-        """See `Machine`: clock cycles simulated, those of runs, updates and reads, and seconds.
+        """See `Machine`: clock cycles, those of runs, updates and reads, and seconds.
 
         Cycles of runs include those of updates and reads.
         """
         cycles = self.harness.cycles
         counted = {
-            "simulated_cycles": cycles - self._cycles,
+            "cycles": cycles - self._cycles,
             "run_cycles": self._run_cycles,
             "update_cycles": self._update_cycles,
             "read_cycles": self._read_cycles,
             "seconds": self._seconds,
+            **self.harness.counters(),
         }
         self._cycles, self._seconds = cycles, 0.0
         self._run_cycles, self._update_cycles, self._read_cycles = 0, 0, 0
         return counted
-
-    def close(self) -> None:
-        """End the simulation."""
-        self.harness.close()
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -326,7 +343,7 @@ class SimulatedMachine:
         inputs, outputs = np.arange(plan.n), np.arange(plan.m)[:, None]
         tile_row = row + inputs // p.tile_rows
         tile_column = column + outputs // p.tile_columns
-        tile = tile_row * self._placement.grid[1] + tile_column
+        tile = tile_row * self._spec.grid_columns + tile_column
         line = tile * p.tile_rows + inputs % p.tile_rows
         return (line * p.tile_columns + outputs % p.tile_columns).astype(np.uint32)
 
@@ -337,26 +354,28 @@ class SimulatedMachine:
             self._write(name, word, index)
         self._write("CONTROL", self._map["CONTROL"].encode(start=1))
 
-    def _end(self, name: str) -> None:
-        """Wait until the run of layer `name` is done; raises `SimulatorError` if it failed."""
+    def _end(self, name: str, *registers: tuple[str, int]) -> list[int]:
+        """Wait until the run of layer `name` is done; words of `registers`, by name and index.
+
+        Raises `SimulatorError` if it failed.
+        """
         status = self._map["STATUS"]
         busy = next(field.mask for field in status.fields if field.name == "busy")
         self.harness.poll(self._map.address("STATUS"), busy, 0)
-        errors = self._map["ERROR"].decode(self._read("ERROR"))
-        wrong = [error for error, is_set in errors.items() if is_set]
-        if wrong or not status.decode(self._read("STATUS"))["done"]:
+        error, state, cycles, *words = self._read(
+            ("ERROR", 0), ("STATUS", 0), ("CYCLES", 0), *registers
+        )
+        wrong = [each for each, is_set in self._map["ERROR"].decode(error).items() if is_set]
+        if wrong or not status.decode(state)["done"]:
             raise SimulatorError(
                 f"layer {name}: the run was not done; ERROR: {', '.join(wrong) or 'none'}"
             )
-        self._run_cycles += self._read("CYCLES")
+        self._run_cycles += cycles
+        return words
 
-    def _read(self, name: str, index: int = 0) -> int:
-        return self.harness.read(self._map.address(name, index))
+    def _read(self, *registers: tuple[str, int]) -> list[int]:
+        """Words of `registers`, by name and index."""
+        return self.harness.read([self._map.address(*register) for register in registers])
 
     def _write(self, name: str, word: int, index: int = 0) -> None:
-        response = self.harness.write(self._map.address(name, index), word)
-        if response:
-            raise SimulatorError(f"writing {name} was answered with response {response}")
-
-    def _scalars(self, name: str, count: int) -> NDArray[np.float64]:
-        return np.array([scalar.decode(self._read(name, index)) for index in range(count)])
+        self.harness.write(self._map.address(name, index), word)

@@ -8,7 +8,6 @@ the memories of the twin's cells, which are then read in no simulated time.
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,23 +19,14 @@ from numpy.typing import NDArray
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
 from hdl.system import FAULTS, system_verilog
-from sim.machine import PATIENCE, Cells
-from sim.runner import TIMESCALE, TOP, build_once, make_command
+from sim.machine import PATIENCE, Cells, check_written
+from sim.runner import MODEL_OPTIMISATION, MODEL_OPTIONS, TOP, build_once, model_commands
 from sim.tools import SimulatorError, environment
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 
 WAVES = {".fst": "fst", ".vcd": "vcd"}
 """Formats of waveforms by the suffix of their file."""
-
-OPTIMISATION = "-O2"
-"""The compiler's, of what runs in every cycle."""
-
-_VERILATE = (
-    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
-    "-Wno-fatal", "-Wno-lint", "-Wno-style",
-)  # fmt: skip
-"""Options of Verilator."""
 
 _FAILURES = {
     1: f"the machine did not answer within {PATIENCE} clock cycles",
@@ -86,10 +76,17 @@ def build_native(
     def commands(source: Path) -> list[list[str]]:
         for name, content in files.items():
             source.with_name(name).write_text(content)
-        return _commands(source, waves, defines, variables["PATH"])
+        return model_commands(
+            [source.with_name("native.cpp"), source.with_name("cells.vlt"), source],
+            f"{TOP}.so",
+            variables["PATH"],
+            options=[] if waves is None else [f"--trace-{waves}"],
+            compiler=["-fPIC", *defines],
+            linker=["-shared"],
+        )
 
     name = "native" if waves is None else f"native-{waves}"
-    recipe = repr((files, defines, waves, _VERILATE, OPTIMISATION)).encode()
+    recipe = repr((files, defines, waves, MODEL_OPTIONS, MODEL_OPTIMISATION)).encode()
     return build_once(text, commands, name, recipe, variables, folder) / f"{TOP}.so"
 
 
@@ -102,20 +99,6 @@ def _require_headers(*names: str) -> None:
             "recording FST needs the libraries lz4 and zlib with their headers (Debian or Ubuntu: "
             "apt install liblz4-dev zlib1g-dev); or record VCD: name a file .vcd"
         )
-
-
-def _commands(source: Path, waves: str | None, defines: list[str], path: str) -> list[list[str]]:
-    """Verilate `source`, in whose folder the other files are, and compile a shared library."""
-    folder = source.parent
-    verilate = [
-        "perl", shutil.which("verilator", path=path) or "verilator",
-        "--cc", "--exe", "-Mdir", str(folder), "--top-module", TOP,
-        "--prefix", "Vtop", "-o", f"{TOP}.so", "--timescale", "/".join(TIMESCALE), *_VERILATE,
-        *([] if waves is None else [f"--trace-{waves}"]),
-        "-CFLAGS", " ".join(["-fPIC", *defines]), "-LDFLAGS", "-shared",
-        str(folder / "native.cpp"), str(folder / "cells.vlt"), str(source),
-    ]  # fmt: skip
-    return [verilate, make_command(folder, OPTIMISATION)]
 
 
 class NativeHarness:
@@ -144,19 +127,22 @@ class NativeHarness:
         if result:
             raise SimulatorError(f"the native harness at {function}: {_FAILURES[result]}")
 
-    def write(self, address: int, word: int) -> int:
+    def write(self, address: int, word: int) -> None:
         """See `Harness`."""
         response = ctypes.c_uint32()
         self._checked(
             "write", ctypes.c_uint32(address), ctypes.c_uint32(word), ctypes.byref(response)
         )
-        return response.value
+        check_written(address, response.value)
 
-    def read(self, address: int) -> int:
+    def read(self, addresses: Sequence[int]) -> list[int]:
         """See `Harness`."""
         word = ctypes.c_uint32()
-        self._checked("read", ctypes.c_uint32(address), ctypes.byref(word))
-        return word.value
+        words = []
+        for address in addresses:
+            self._checked("read", ctypes.c_uint32(address), ctypes.byref(word))
+            words.append(word.value)
+        return words
 
     def poll(self, address: int, mask: int, value: int) -> None:
         """See `Harness`."""
@@ -216,6 +202,10 @@ class NativeHarness:
         """See `Harness`."""
         coincidences: int = self._call("coincidences")
         return coincidences
+
+    def counters(self) -> dict[str, int]:
+        """See `Harness`: nothing else."""
+        return {}
 
     def close(self) -> None:
         """See `Harness`."""

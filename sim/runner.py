@@ -9,7 +9,7 @@ import pickle
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,15 @@ TOP = NAME
 TIMESCALE = ("1ns", "1ps")
 JOB_VARIABLE = "EIGENBAR_JOB"
 ANSWER_VARIABLE = "EIGENBAR_ANSWER"
+
+MODEL_OPTIONS = (
+    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
+    "-Wno-fatal", "-Wno-lint", "-Wno-style",
+)  # fmt: skip
+"""Options of Verilator."""
+
+MODEL_OPTIMISATION = "-O2"
+"""The compiler's, of what runs in every cycle of `model_commands`."""
 
 BUILDS = Path("build") / "simulation"
 """Where builds are kept from run to run, under the current folder unless told otherwise."""
@@ -125,13 +134,39 @@ def _verilator_commands(source: Path, ports: Iterable[str], path: str) -> list[l
     verilate = [
         "perl", shutil.which("verilator", path=path) or "verilator",
         "--cc", "--exe", "--vpi", "-Mdir", str(folder), "--top-module", TOP,
-        "--prefix", "Vtop", "-o", TOP, "--timescale", "/".join(TIMESCALE),
-        "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--output-split", "20000",
-        "-Wno-fatal", "-Wno-lint", "-Wno-style",
+        "--prefix", "Vtop", "-o", TOP, "--timescale", "/".join(TIMESCALE), *MODEL_OPTIONS,
         "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
         str(config.share_dir / "lib" / "verilator" / "verilator.cpp"), str(public), str(source),
     ]  # fmt: skip
     return [verilate, make_command(folder, "-O1")]
+
+
+def model_commands(
+    sources: Sequence[Path],
+    program: str,
+    path: str,
+    *,
+    options: Sequence[str] = (),
+    compiler: Sequence[str] = (),
+    linker: Sequence[str] = (),
+) -> list[list[str]]:
+    """Verilate `sources` and compile `program`: a model without a VPI, for long runs.
+
+    The last of `sources` is the design, the others are C++ or configuration; all lie in one folder.
+    `path` is where verilator is found. `options` are further ones of Verilator, `compiler` and
+    `linker` further ones of those.
+    """
+    folder = sources[-1].parent
+    verilate = [
+        "perl", shutil.which("verilator", path=path) or "verilator",
+        "--cc", "--exe", "-Mdir", str(folder), "--top-module", TOP,
+        "--prefix", "Vtop", "-o", program, "--timescale", "/".join(TIMESCALE), *MODEL_OPTIONS,
+        *options,
+        *(part for option in compiler for part in ("-CFLAGS", option)),
+        *(part for option in linker for part in ("-LDFLAGS", option)),
+        *map(str, sources),
+    ]  # fmt: skip
+    return [verilate, make_command(folder, MODEL_OPTIMISATION)]
 
 
 def make_command(folder: Path, optimisation: str) -> list[str]:

@@ -20,7 +20,7 @@ from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
 from hdl.system import system_verilog
 from sim.job import Serve
-from sim.machine import Cells
+from sim.machine import Cells, check_written
 from sim.runner import Build, build, run
 from sim.tools import SimulatorError
 
@@ -71,15 +71,14 @@ class ServedHarness:
         self._simulation.result()
         raise SimulatorError("the simulation ended before it was asked to")
 
-    def write(self, address: int, word: int) -> int:
+    def write(self, address: int, word: int) -> None:
         """See `Harness`."""
-        response: int = self._call("write", address, word)
-        return response
+        check_written(address, self._call("write", address, word))
 
-    def read(self, address: int) -> int:
+    def read(self, addresses: Sequence[int]) -> list[int]:
         """See `Harness`."""
-        word: int = self._call("read", address)
-        return word
+        words: list[int] = self._call("read", addresses)
+        return words
 
     def poll(self, address: int, mask: int, value: int) -> None:
         """See `Harness`."""
@@ -120,6 +119,10 @@ class ServedHarness:
         """See `Harness`."""
         coincidences: int = self._call("coincidences")
         return coincidences
+
+    def counters(self) -> dict[str, int]:
+        """See `Harness`: nothing else."""
+        return {}
 
     def close(self) -> None:
         """See `Harness`."""

@@ -60,17 +60,17 @@ class Server:
                 self._coincidences += rows * columns
 
     async def write(self, address: int, word: int) -> int:
-        """See `Harness`."""
+        """Write a register; AXI's response."""
         return int(await self._driver.write_word(address, word))
 
-    async def read(self, address: int) -> int:
+    async def read(self, addresses: Sequence[int]) -> list[int]:
         """See `Harness`."""
-        return await self._driver.read_word(address)
+        return [await self._driver.read_word(address) for address in addresses]
 
     async def poll(self, address: int, mask: int, value: int) -> None:
         """See `Harness`: ever less often, since each look takes Python some cycles."""
         wait, waited = 16, 0
-        while await self.read(address) & mask != value:
+        while await self._driver.read_word(address) & mask != value:
             if waited > PATIENCE:
                 raise SimTimeoutError(f"register {address:#x} did not become {value}")
             await ClockCycles(self._dut.clk, wait)

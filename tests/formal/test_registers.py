@@ -8,11 +8,13 @@ from golden_model.parameters import Parameters
 from hdl import register_file
 from hdl.axi import OKAY, SLVERR
 from hdl.register_file import RegisterFile
+from hdl.registers import RegisterMap
 from tests.formal.prove import Status, mutant, past, prove
 
 PARAMETERS = Parameters(width=8, lanes=2, columns=1, max_rank=1, max_m=2, max_n=2, max_block=1,
                         buffer_rows=4, tile_rows=2, tile_columns=2, max_slots=2,
                         adcs=2)  # fmt: skip
+MAP = RegisterMap.of(PARAMETERS)
 
 
 def outstanding(m, request, answer):
@@ -68,17 +70,13 @@ def every_request_is_answered_once(m, dut, inside):
 
 
 def test_every_request_is_answered_once():
-    outcome = prove(
-        RegisterFile(PARAMETERS), every_request_is_answered_once, method="induction", depth=3
-    )
+    outcome = prove(RegisterFile(MAP), every_request_is_answered_once, method="induction", depth=3)
     assert outcome.proved
 
 
 @pytest.mark.nightly
 def test_requests_can_wait_behind_answers():
-    outcome = prove(
-        RegisterFile(PARAMETERS), every_request_is_answered_once, method="reach", depth=10
-    )
+    outcome = prove(RegisterFile(MAP), every_request_is_answered_once, method="reach", depth=10)
     assert outcome.proved
 
 
@@ -95,6 +93,6 @@ def test_requests_can_wait_behind_answers():
 def test_a_broken_port_is_refuted(old, new):
     broken = mutant(register_file, old, new)
     outcome = prove(
-        broken.RegisterFile(PARAMETERS), every_request_is_answered_once, method="induction", depth=6
+        broken.RegisterFile(MAP), every_request_is_answered_once, method="induction", depth=6
     )
     assert outcome.status is Status.REFUTED

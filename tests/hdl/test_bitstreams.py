@@ -9,7 +9,7 @@ import pytest
 
 from hdl.boards import BOARDS
 from hdl.build import Job, build
-from hdl.loopback import Loopback
+from hdl.machines import Loopback
 from hdl.toolchains import TOOLCHAINS
 
 pytestmark = pytest.mark.nightly

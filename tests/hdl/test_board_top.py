@@ -13,7 +13,7 @@ from amaranth.sim import Simulator
 
 from hdl.board_top import RESET_CYCLES, BoardTop
 from hdl.boards import BOARDS
-from hdl.loopback import Loopback
+from hdl.machines import Loopback
 from hdl.pll import pll_setting
 from hdl.toolchains import TOOLCHAINS
 

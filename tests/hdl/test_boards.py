@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden_model.parameters import PRESETS
-from hdl.boards import BOARDS, BoardError, board_named
+from hdl.boards import BOARDS, UnknownBoardError, board_named
 from hdl.constraints import FOLDER, constraints_file, constraints_text
 from hdl.pll import pll_setting
 
@@ -50,7 +50,9 @@ def test_facts_that_the_schematics_give_too():
 
 
 def test_an_unknown_board_is_told_the_known_ones():
-    with pytest.raises(BoardError, match=r"'ulx3s'; choose one of: ulx3s_85f, ecpix5_85, iceb"):
+    with pytest.raises(
+        UnknownBoardError, match=r"'ulx3s'; choose one of: ulx3s_85f, ecpix5_85, iceb"
+    ):
         board_named("ulx3s")
 
 

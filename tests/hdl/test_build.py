@@ -10,7 +10,7 @@ import pytest
 
 from hdl.boards import BOARDS, Family
 from hdl.build import RESULTS, STEPS, Job, build
-from hdl.loopback import Loopback
+from hdl.machines import Loopback
 from hdl.pll import ClockError
 from hdl.steps import Steps
 from hdl.toolchains import TOOLCHAINS, BuildError, Tool
@@ -56,7 +56,7 @@ def test_the_results_say_what_was_built_with_what(tools, out):
     assert results["board"] == "icebreaker"
     assert results["device"] == "iCE40UP5K"
     assert results["constraint_mhz"] == 24
-    assert results["parameters"] == {"lanes": 4}
+    assert results["lanes"] == 4
     assert results["tools"] == {"yosys": "1", "nextpnr": "1", "packer": "1"}
     assert results["bitstream"] == str(out / BITSTREAM)
     assert len(results["sha256"]) == 64

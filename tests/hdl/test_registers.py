@@ -72,7 +72,7 @@ class Manager:
 
 
 def run(test, seed=0):
-    dut = RegisterFile(P)
+    dut = RegisterFile(MAP)
 
     async def bench(ctx):
         await test(ctx, dut, Manager(ctx, dut, seed))
