@@ -78,8 +78,8 @@ class SendRing(wiring.Component):
 
     `sent` is the offset of the next byte to send, and `length` the bytes that a frame may take from
     there: 0 in the cycle after anything has moved `sent`. `advance` moves it by `length`.
-    `acknowledge` frees the bytes before offset `acknowledged`, and moves `sent` there if it is
-    behind; an offset outside of what the ring holds is passed over. `go_back` moves `sent` to the
+    `acknowledge` frees the bytes before offset `acknowledged`, which must have been there for two
+    cycles; an offset outside of what the ring holds is passed over. `go_back` moves `sent` to the
     first byte not acknowledged, that of an `acknowledge` in the same cycle. `data` is the byte at
     offset `address`, a cycle later. `arrived` is high when `input` has passed a byte. `clear`
     empties the ring and starts all offsets at 0. Throughput of `input` a byte every two cycles.
@@ -109,9 +109,8 @@ class SendRing(wiring.Component):
         m.submodules.bytes = ring = memory.Memory(shape=8, depth=self._size, init=[])
         write, read = ring.write_port(), ring.read_port()
         first, end = Signal(OFFSET), Signal(OFFSET)
-        level, pending, flying = (Signal(range(self._size + 1)) for _ in range(3))
-        freed = Signal(OFFSET)
-        valid = Signal()
+        level, pending = Signal(range(self._size + 1)), Signal(range(self._size + 1))
+        freed, valid, returning = Signal(OFFSET), Signal(), Signal()
         m.d.comb += [
             self.arrived.eq(self.input.valid & self.input.ready),
             write.en.eq(self.arrived),
@@ -121,26 +120,27 @@ class SendRing(wiring.Component):
             self.data.eq(read.data),
             level.eq(end - first),
             pending.eq(end - self.sent),
-            flying.eq(self.sent - first),
-            freed.eq(self.acknowledged - first),
-            valid.eq(self.acknowledge & (freed <= level)),
         ]
         m.d.sync += [
             self.input.ready.eq(~self.arrived & (level != self._size)),
             self.length.eq(Mux(pending > self._max_payload, self._max_payload, pending)),
+            freed.eq(self.acknowledged - first),
+            valid.eq(freed <= level),
+            returning.eq(self.go_back),
         ]
         with m.If(self.arrived):
             m.d.sync += end.eq(end + 1)
-        with m.If(valid):
+        with m.If(self.acknowledge & valid):
             m.d.sync += first.eq(self.acknowledged)
-        with m.If(self.go_back):
-            m.d.sync += [self.sent.eq(Mux(valid, self.acknowledged, first)), self.length.eq(0)]
-        with m.Elif(valid & (freed > flying)):
-            m.d.sync += [self.sent.eq(self.acknowledged), self.length.eq(0)]
+        # What was sent before `sent` went back may be acknowledged only then.
+        behind = (self.sent - first)[OFFSET - 1]
+        with m.If(returning | behind):
+            m.d.sync += [self.sent.eq(first), self.length.eq(0)]
         with m.Elif(self.advance):
             m.d.sync += [self.sent.eq(self.sent + self.length), self.length.eq(0)]
         with m.If(self.clear):
             m.d.sync += [
-                first.eq(0), self.sent.eq(0), end.eq(0), self.length.eq(0), self.input.ready.eq(0)
+                first.eq(0), self.sent.eq(0), end.eq(0), self.length.eq(0), self.input.ready.eq(0),
+                returning.eq(0),
             ]  # fmt: skip
         return m

@@ -145,10 +145,8 @@ class FrameSender(wiring.Component):
     def _window_is_due(self, m: Module) -> Value:
         """Half of the ring has been taken since a frame told the window."""
         told, grown, due = Signal(OFFSET), Signal(OFFSET), Signal()
-        m.d.comb += [
-            grown.eq(self.taken - told),
-            due.eq(grown >= self._spec.receive_bytes // 2),
-        ]
+        m.d.comb += grown.eq(self.taken - told)
+        m.d.sync += due.eq(grown >= self._spec.receive_bytes // 2)
         with m.If(self.clear):
             m.d.sync += told.eq(0)
         with m.Elif(self.advance):

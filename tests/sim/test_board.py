@@ -20,6 +20,7 @@ from golden_model.arrays import Device
 from golden_model.checkpoints import load
 from golden_model.commands import Opcode, encode
 from golden_model.fixed import Samples, golden_runner, initial_fixed_state
+from golden_model.reads import Reads
 from golden_model.training_settings import TrainingSettings
 from hdl.registers import RegisterMap
 from hdl.system import twin_spec
