@@ -18,7 +18,7 @@ from golden_model.scheduling import usable_cores
 from hdl.board_top import BoardTop
 from hdl.boards import BoardSpec
 from hdl.constraints import constraints_file
-from hdl.flow import TOP, place, synthesise
+from hdl.flow import TOP, count_cells, place, synthesise
 from hdl.machines import Machine
 from hdl.place_report import what_is_short
 from hdl.pll import PllSetting, pll_setting
@@ -33,6 +33,10 @@ STEPS = "steps"
 
 Progress = Callable[[str, int, int], None]
 """Is told what has ended or begun, and of how many steps how many have ended."""
+
+
+Placed = tuple[Path, dict[str, Any]]
+"""What `flow.place` returns."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,28 @@ def build(
     with Steps(out / STEPS) as steps:
         for old in (bitstream, out / RESULTS):
             old.unlink(missing_ok=True)
-        count = 3 + job.seeds
+        count = 4 + job.seeds
         progress("generating", 0, count)
         source = rtlil.convert(job.top(), name=TOP, emit_src=False)
         progress("synthesising", 1, count)
         netlist = synthesise(steps, toolchain, source)
-        progress(f"placing and routing, seeds 1 to {job.seeds}", 2, count)
-        placed, failed = _place_all(job, steps, netlist, progress)
+        progress("counting cells", 2, count)
+        constraints = constraints_file(job.board)
+        files = {constraints.name: constraints.read_bytes()}
+        options = [
+            *toolchain.device(job.board),
+            toolchain.constraints.format(file=constraints.name),
+        ]
+        log = count_cells(steps, toolchain, netlist, options, files)
+        if short := what_is_short(log, toolchain):
+            raise BuildError(f"{job.board.name} ({job.board.device}) is too small: {short}")
+        progress(f"placing and routing, seeds 1 to {job.seeds}", 3, count)
+        placed, failed = _place_all(
+            job.seeds,
+            lambda seed: place(steps, toolchain, netlist, clock_mhz, seed, options, files),
+            steps,
+            lambda text, done: progress(text, 3 + done, count),
+        )
         best = max(sorted(placed), key=lambda seed: placed[seed][1]["fmax_mhz"])
         folder, report = placed[best]
         outcomes: dict[int, dict[str, Any]] = {
@@ -136,23 +155,19 @@ def build(
 
 
 def _place_all(
-    job: Job, steps: Steps, netlist: Path, progress: Progress
-) -> tuple[dict[int, tuple[Path, dict[str, Any]]], dict[int, StepError]]:
-    """The seeds that were placed and routed, and those with which that failed.
+    count: int,
+    place_with: Callable[[int], Placed],
+    steps: Steps,
+    tell: Callable[[str, int], None],
+) -> tuple[dict[int, Placed], dict[int, StepError]]:
+    """Place with seeds 1 to `count`, side by side: those that went well, and those that failed.
 
-    Raises `BuildError` if the design does not fit, and if all seeds fail.
+    Raises `StepError` if all failed.
     """
-    placed: dict[int, tuple[Path, dict[str, Any]]] = {}
+    placed: dict[int, Placed] = {}
     failed: dict[int, StepError] = {}
-    toolchain = TOOLCHAINS[job.board.family]
-    constraints = constraints_file(job.board)
-    files = {constraints.name: constraints.read_bytes()}
-    options = [*toolchain.device(job.board), toolchain.constraints.format(file=constraints.name)]
-    with ThreadPoolExecutor(min(job.seeds, usable_cores())) as pool:
-        futures = {
-            pool.submit(place, steps, toolchain, netlist, job.clock_mhz, seed, options, files): seed
-            for seed in range(1, job.seeds + 1)
-        }
+    with ThreadPoolExecutor(min(count, usable_cores())) as pool:
+        futures = {pool.submit(place_with, seed): seed for seed in range(1, count + 1)}
         try:
             for future in as_completed(futures):
                 seed = futures[future]
@@ -160,13 +175,9 @@ def _place_all(
                     placed[seed] = future.result()
                     said = f"{placed[seed][1]['fmax_mhz']} MHz"
                 except StepError as error:
-                    if short := what_is_short(error.log, toolchain):
-                        raise BuildError(
-                            f"{job.board.name} ({job.board.device}) is too small: {short}"
-                        ) from error
                     failed[seed] = error
                     said = "failed"
-                progress(f"seed {seed}: {said}", 2 + len(placed) + len(failed), 3 + job.seeds)
+                tell(f"seed {seed}: {said}", len(placed) + len(failed))
         except BaseException:
             steps.stop()
             pool.shutdown(cancel_futures=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hdl.place_report import REPORT, read_report
-from hdl.steps import Steps
+from hdl.steps import LOG, Steps
 from hdl.toolchains import Toolchain
 
 TOP = "top"
@@ -31,6 +31,22 @@ def synthesise(steps: Steps, toolchain: Toolchain, source: str) -> Path:
         ["-q", "synthesis.ys"],
         {f"{TOP}.il": source.encode(), "synthesis.ys": script.encode()},
     )
+
+
+def count_cells(
+    steps: Steps,
+    toolchain: Toolchain,
+    netlist: Path,
+    options: Sequence[str],
+    files: Mapping[str, bytes] | None = None,
+) -> str:
+    """nextpnr's log of what the `netlist` takes, without placing it; `options` as of `place`.
+
+    Takes seconds, where some of nextpnr's placers go on for ever on what does not fit.
+    """
+    pack = [*options, "--json", f"../{netlist.name}/{TOP}.json", "--pack-only"]
+    folder = steps.run("cells", toolchain.place_and_route, pack, files)
+    return (folder / LOG).read_text(errors="replace")
 
 
 def place(

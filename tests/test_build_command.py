@@ -32,7 +32,7 @@ def test_it_says_what_it_has_built(run, tmp_path):
     out = tmp_path / "out"
     assert lines[-1] == f"bitstream: {out / 'icebreaker.bin'}   results: {out / 'build.json'}"
     assert json.loads((out / "build.json").read_text())["bitstream"] == str(out / "icebreaker.bin")
-    assert "5/5 steps" in error
+    assert "6/6 steps" in error
 
 
 def test_the_clock_can_be_chosen(run, tmp_path):

@@ -13,6 +13,8 @@ import json, pathlib, sys, time
 arguments = sys.argv[1:]
 calls = pathlib.Path(calls)
 option = lambda name: arguments[arguments.index(name) + 1]
+if "--pack-only" in arguments:
+    kind = "cells"
 with calls.open("a") as file:
     file.write(f"{kind} {option('--seed')}\\n" if kind == "nextpnr" else f"{kind}\\n")
 behaviour = json.loads(behaviour)
@@ -23,7 +25,7 @@ if kind == behaviour.get("fails"):
     sys.exit(f"{kind}: something is wrong")
 if kind == "yosys":
     pathlib.Path("top.json").write_text("netlist of " + pathlib.Path("top.il").read_text())
-elif kind == "nextpnr":
+elif kind in ("cells", "nextpnr"):
     netlist = pathlib.Path(option("--json")).read_text()
     assert netlist.startswith("netlist")
     cells = {"ICESTORM_LC": behaviour.get("cells", 100), "ICESTORM_DSP": 1, "ICESTORM_RAM": 2}
@@ -31,10 +33,10 @@ elif kind == "nextpnr":
     print("Info:      17 LCs used as LUT4 and DFF\\nInfo:       3 LCs used as DFF only")
     for name, used in cells.items():
         print(f"Info: \\t {name}: {used:6}/ {sizes[name]:6} {100 * used // sizes[name]:5}%")
+    if kind == "cells":
+        sys.exit()
     if option("--seed") in behaviour.get("failing_seeds", ()):
         sys.exit("ERROR: no route")
-    if any(used > sizes[name] for name, used in cells.items()):
-        sys.exit("ERROR: Unable to place cell")
     fmax = behaviour.get("fmax", {}).get(option("--seed"), 30.0)
     hop = lambda kind, delay, a, b: {
         "type": kind, "delay": delay, "from": {"cell": a}, "to": {"cell": b}}

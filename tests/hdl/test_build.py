@@ -73,25 +73,25 @@ def test_the_results_say_what_was_built_with_what(tools, out):
 
 def test_a_step_done_before_is_not_done_again(tools, out):
     first = build(job(seeds=2), out)
-    assert len(tools.calls()) == 4
+    assert len(tools.calls()) == 5
     assert build(job(seeds=2), out) == first
-    assert len(tools.calls()) == 4
+    assert len(tools.calls()) == 5
     build(job(seeds=3), out)
-    assert sorted(tools.calls()[4:]) == ["nextpnr 3"]
+    assert tools.calls()[5:] == ["nextpnr 3"]
 
 
 @pytest.mark.parametrize(
     ("change", "repeated"),
     [
-        ({"version": "2"}, ["nextpnr 1", "packer", "yosys"]),
-        ({"clock": 30}, ["nextpnr 1", "packer", "yosys"]),
+        ({"version": "2"}, ["yosys", "cells", "nextpnr 1", "packer"]),
+        ({"clock": 30}, ["yosys", "cells", "nextpnr 1", "packer"]),
     ],
 )
 def test_a_step_is_done_again_if_what_it_follows_from_has_changed(tools, out, change, repeated):
     build(job(), out)
     tools(version=change.get("version", "1"), fmax={"1": 50.0})
     build(job(wanted_mhz=change.get("clock")), out)
-    assert sorted(tools.calls()[3:]) == repeated
+    assert tools.calls()[4:] == repeated
 
 
 def test_a_failed_build_goes_on_where_it_was(tools, out):
@@ -101,14 +101,14 @@ def test_a_failed_build_goes_on_where_it_was(tools, out):
     assert sorted(os.listdir(out)) == [STEPS]
     tools()
     build(job(), out)
-    assert tools.calls() == ["yosys", "nextpnr 1", "packer", "packer"]
+    assert tools.calls() == ["yosys", "cells", "nextpnr 1", "packer", "packer"]
 
 
 def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out):
     tools(hangs="nextpnr")
 
     def interrupted(text, done, steps):
-        if done == 2:
+        if done == 3:
             threading.Thread(target=interrupt_when_running, daemon=True).start()
 
     def interrupt_when_running():
@@ -119,9 +119,8 @@ def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out)
     with pytest.raises(KeyboardInterrupt):
         build(job(seeds=2), out, interrupted)
     assert sorted(os.listdir(out)) == [STEPS]
-    assert [name.partition("-")[0] for name in os.listdir(out / STEPS) if name != ".lock"] == [
-        "synthesis"
-    ]
+    kept = [name.partition("-")[0] for name in os.listdir(out / STEPS)]
+    assert sorted(kept) == [".lock", "cells", "synthesis"]
     tools()
     assert build(job(seeds=2), out)["bitstream"]
     assert tools.calls().count("yosys") == 1
@@ -162,6 +161,7 @@ def test_a_design_that_does_not_fit_tells_by_how_much_and_what_to_change(tools, 
         "lower with --set lanes, columns or width"
     )
     assert not (out / RESULTS).exists()
+    assert tools.calls() == ["yosys", "cells"]  # nothing is placed in vain
 
 
 def test_a_seed_that_fails_does_not_spoil_the_others(tools, out):
@@ -180,10 +180,10 @@ def test_if_all_seeds_fail_the_tool_is_quoted(tools, out):
 def test_progress_counts_every_step(tools, out):
     told = []
     build(job(seeds=2), out, lambda *progress: told.append(progress))
-    assert [done for _, done, _ in told] == [0, 1, 2, 3, 4, 4, 5]
-    assert {steps for _, _, steps in told} == {5}
+    assert [done for _, done, _ in told] == [0, 1, 2, 3, 4, 5, 5, 6]
+    assert {steps for _, _, steps in told} == {6}
     assert told[0][0] == "generating"
-    assert {told[3][0], told[4][0]} == {"seed 1: 30.0 MHz", "seed 2: 30.0 MHz"}
+    assert {told[4][0], told[5][0]} == {"seed 1: 30.0 MHz", "seed 2: 30.0 MHz"}
 
 
 def test_a_missing_tool_names_the_extra(out, monkeypatch):
