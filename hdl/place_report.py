@@ -16,13 +16,12 @@ REPORT = "report.json"
 """nextpnr's report in the folder of its step."""
 
 PARAMETERS_FOR = {
-    "LUT": "lanes, columns or width",
-    "FF": "lanes, columns or width",
-    "DSP": "lanes or columns",
-    "BRAM": "buffer_rows and max_block, max_n and max_m, or, for the twin's tiles, grid_rows, "
-    "grid_columns, tile_rows or tile_columns",
+    "LUT": "lanes, columns, tile_rows, tile_columns or width",
+    "FF": "lanes, columns, tile_rows, tile_columns or width",
+    "DSP": "lanes, columns or tile_columns",
+    "BRAM": "buffer_rows, max_n, max_m, max_rank or the twin's grid_rows and grid_columns",
 }
-"""The parameters to lower if a resource is short."""
+"""The parameters to lower, each that fits the rest, if a resource is short."""
 
 
 def read_report(folder: Path, toolchain: Toolchain) -> dict[str, Any]:
@@ -83,16 +82,14 @@ _CELLS = re.compile(r"^Info:\s+(\w+):\s+(\d+)/\s*(\d+)\s+\d+%", re.M)
 
 
 def what_is_short(log: str, toolchain: Toolchain) -> str | None:
-    """What the design of a placement's `log` takes more of than there is, and what to change.
+    """What the design takes more of than there is, by nextpnr's `log`, and what to change.
 
-    None if it fits as far as the log says.
+    None if it fits.
     """
     cells = {
         kind: {"used": int(used), "available": int(available)}
         for kind, used, available in _CELLS.findall(log)
     }
-    if not all(next(iter(kinds)) in cells for kinds in toolchain.resources.values()):
-        return None
     short = {
         resource: count
         for resource, count in _utilization(cells, toolchain, log).items()
@@ -103,5 +100,8 @@ def what_is_short(log: str, toolchain: Toolchain) -> str | None:
     counts = ", ".join(
         f"{count['used']} {resource} of {count['available']}" for resource, count in short.items()
     )
-    advice = "; ".join(dict.fromkeys(PARAMETERS_FOR[resource] for resource in short))
-    return f"the design takes {counts}; lower with --set {advice}"
+    advice: dict[str, list[str]] = {}
+    for resource in short:
+        advice.setdefault(PARAMETERS_FOR[resource], []).append(resource)
+    changes = "; ".join(f"{' and '.join(of)}: {names}" for names, of in advice.items())
+    return f"the design takes {counts}. Parameters to lower with --set, for {changes}"

@@ -157,8 +157,8 @@ def test_a_design_that_does_not_fit_tells_by_how_much_and_what_to_change(tools, 
     with pytest.raises(BuildError) as raised:
         build(job(seeds=4), out)
     assert str(raised.value) == (
-        "icebreaker (iCE40UP5K) is too small: the design takes 10268 LUT of 5280; "
-        "lower with --set lanes, columns or width"
+        "icebreaker (iCE40UP5K) is too small: the design takes 10268 LUT of 5280. "
+        "Parameters to lower with --set, for LUT: lanes, columns, tile_rows, tile_columns or width"
     )
     assert not (out / RESULTS).exists()
     assert tools.calls() == ["yosys", "cells"]  # nothing is placed in vain
