@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from amaranth import Module
@@ -38,18 +39,19 @@ class Loopback(wiring.Component):
 def hosted(parameters: Parameters, twin: TwinSpec, baud: int) -> Machine:
     """The machine of `parameters` with its `twin`, for a host at `baud` bits a second.
 
-    What is returned raises `BuildError` where the clock has no divisor for that rate.
+    What is returned raises `BuildError` where the clock does not give that rate.
     """
+    return lambda mhz: Board(parameters, twin, LinkSpec(clocks_per_bit=clocks_per_bit(mhz, baud)))
 
-    def make(clock_mhz: float) -> Board:
-        clocks = clock_mhz * 1e6 / baud
-        error = abs(round(clocks) / clocks - 1)
-        if clocks < 4 or error > BAUD_TOLERANCE:
-            raise BuildError(
-                f"{baud} baud are not to be had of {clock_mhz:g} MHz, {clocks:.2f} cycles a bit: "
-                f"at least 4, and within {BAUD_TOLERANCE:.0%} of a whole number, are needed; "
-                f"choose another --baud, such as {round(clock_mhz * 1e6) // max(4, round(clocks))}"
-            )
-        return Board(parameters, twin, LinkSpec(clocks_per_bit=round(clocks)))
 
-    return make
+def clocks_per_bit(clock_mhz: float, baud: int) -> int:
+    """Cycles of a bit; raises `BuildError` if they are too few, or too far from a whole number."""
+    clocks = clock_mhz * 1e6 / baud
+    if clocks < 4 or abs(round(clocks) / clocks - 1) > BAUD_TOLERANCE:
+        possible = math.floor(clock_mhz * 1e6 / max(4, round(clocks)))
+        raise BuildError(
+            f"{clock_mhz:g} MHz do not give {baud} baud: {clocks:.2f} cycles a bit, which must be "
+            f"at least 4 and within {BAUD_TOLERANCE:.0%} of a whole number; choose another "
+            f"--baud, such as {possible}"
+        )
+    return round(clocks)

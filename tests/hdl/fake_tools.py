@@ -9,7 +9,7 @@ from hdl.toolchains import TOOLCHAINS, Tool
 
 # Each writes a line to `calls` and then does as its name says.
 PROGRAM = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 arguments = sys.argv[1:]
 calls = pathlib.Path(calls)
 option = lambda name: arguments[arguments.index(name) + 1]
@@ -19,7 +19,7 @@ with calls.open("a") as file:
     file.write(f"{kind} {option('--seed')}\\n" if kind == "nextpnr" else f"{kind}\\n")
 behaviour = json.loads(behaviour)
 if kind == behaviour.get("hangs"):
-    pathlib.Path("partial").write_text("half")
+    pathlib.Path("partial").write_text(str(os.getpid()))
     time.sleep(600)
 if kind == behaviour.get("fails"):
     sys.exit(f"{kind}: something is wrong")

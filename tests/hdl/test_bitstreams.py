@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from golden_model.parameters import PRESETS
 from hdl.boards import BOARDS
 from hdl.build import Job, build
-from hdl.machines import Loopback
+from hdl.machines import Loopback, hosted
+from hdl.system import twin_spec
 from hdl.toolchains import TOOLCHAINS
 
 pytestmark = pytest.mark.nightly
@@ -41,6 +43,17 @@ def test_the_clock_of_a_pll_is_what_is_placed_for(board, tmp_path):
     assert results["constraint_mhz"] == mhz
     (report,) = tmp_path.glob("steps/seed1-*/log")
     assert f"(PASS at {mhz:.2f} MHz)" in report.read_text()
+
+
+def test_a_whole_machine_meets_its_clock(tmp_path):
+    """Accelerator, twin and link on an ECP5."""
+    board, parameters = BOARDS["ulx3s_85f"], PRESETS["tiny"]
+    twin = twin_spec(parameters, (8, 8), states=256)
+    results = build(Job(board, hosted(parameters, twin, 1_000_000), {}), tmp_path)
+    assert results["fmax_mhz"] > results["constraint_mhz"] == 50
+    assert all(
+        0 < count["used"] < 0.5 * count["available"] for count in results["utilization"].values()
+    )
 
 
 def test_the_gowin_bitstream_holds_the_pll(tmp_path):

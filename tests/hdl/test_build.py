@@ -2,9 +2,12 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +127,33 @@ def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out)
     tools()
     assert build(job(seeds=2), out)["bitstream"]
     assert tools.calls().count("yosys") == 1
+
+
+def test_a_tool_ends_with_a_build_that_is_killed(tools, out):
+    started = subprocess.Popen([sys.executable, "-c", HANGING, out.parent / "calls", out])
+    while not (left := list((out / STEPS).glob(".seed1-*/partial"))) or not left[0].read_text():
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.kill()
+    started.wait()
+    tool = Path("/proc") / left[0].read_text()
+    while tool.exists():
+        time.sleep(0.01)
+    build(job(), out)
+    assert not list((out / STEPS).glob(".seed1-*"))
+
+
+HANGING = """
+import sys
+from pathlib import Path
+import pytest
+from hdl.build import build
+from tests.hdl.fake_tools import use_fakes
+from tests.hdl.test_build import job
+use_fakes(pytest.MonkeyPatch(), Path(sys.argv[1]), hangs="nextpnr")
+build(job(), Path(sys.argv[2]))
+"""
+"""A build that goes on for ever; its arguments are the file of calls and the output folder."""
 
 
 def test_what_a_killed_build_left_is_cleared_away(tools, out):
