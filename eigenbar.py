@@ -279,7 +279,7 @@ def build(
     else:
         tiles = _grid(grid) if grid else (parameters.grid_rows, parameters.grid_columns)
         twin = twin_spec(parameters, tiles, device_states)
-        about = {"parameters": parameters.as_dict(), "grid": tiles, "device_states": device_states,
+        about = {"parameters": parameters.as_dict(), "grid": list(tiles), "device_states": device_states,
                  "baud": baud}  # fmt: skip
         job = board_build.Job(chosen, hosted(parameters, twin, baud), about, seeds, clock)
     if chosen.family is Family.XILINX7:

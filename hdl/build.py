@@ -34,7 +34,6 @@ STEPS = "steps"
 Progress = Callable[[str, int, int], None]
 """Is told what has ended or begun, and of how many steps how many have ended."""
 
-
 Placed = tuple[Path, dict[str, Any]]
 """What `flow.place` returns."""
 
@@ -69,6 +68,11 @@ class Job:
         """The machine's clock: the nearest to the wanted one, from below, that the PLL makes."""
         return self.board.clock_mhz if self.pll is None else self.pll.output_mhz
 
+    @property
+    def steps(self) -> int:
+        """Steps that progress counts: each seed, and four others."""
+        return 4 + self.seeds
+
     def top(self) -> BoardTop:
         """The machine on the board."""
         return BoardTop(self.board, self.machine(self.clock_mhz), self.pll)
@@ -96,28 +100,7 @@ def build(
     with Steps(out / STEPS) as steps:
         for old in (bitstream, out / RESULTS):
             old.unlink(missing_ok=True)
-        count = 4 + job.seeds
-        progress("generating", 0, count)
-        source = rtlil.convert(job.top(), name=TOP, emit_src=False)
-        progress("synthesising", 1, count)
-        netlist = synthesise(steps, toolchain, source)
-        progress("counting cells", 2, count)
-        constraints = constraints_file(job.board)
-        files = {constraints.name: constraints.read_bytes()}
-        options = [
-            *toolchain.device(job.board),
-            toolchain.constraints.format(file=constraints.name),
-        ]
-        log = count_cells(steps, toolchain, netlist, options, files)
-        if short := what_is_short(log, toolchain):
-            raise BuildError(f"{job.board.name} ({job.board.device}) is too small: {short}")
-        progress(f"placing and routing, seeds 1 to {job.seeds}", 3, count)
-        placed, failed = _place_all(
-            job.seeds,
-            lambda seed: place(steps, toolchain, netlist, clock_mhz, seed, options, files),
-            steps,
-            lambda text, done: progress(text, 3 + done, count),
-        )
+        placed, failed = _implement(job, steps, progress)
         best = max(sorted(placed), key=lambda seed: placed[seed][1]["fmax_mhz"])
         folder, report = placed[best]
         outcomes: dict[int, dict[str, Any]] = {
@@ -139,7 +122,7 @@ def build(
         if report["fmax_mhz"] < clock_mhz:
             write_json(out / RESULTS, results)
             raise BuildError(_missed(results))
-        progress("packing", count - 1, count)
+        progress("packing", job.steps - 1, job.steps)
         routed = f"../{folder.name}/{toolchain.routed[1]}"
         packed = steps.run(
             "packing", toolchain.packer, toolchain.packing(job.board, routed, bitstream.name)
@@ -150,8 +133,33 @@ def build(
         results["bitstream"] = str(bitstream)
         results["sha256"] = hashlib.sha256(contents).hexdigest()
         write_json(out / RESULTS, results)
-        progress("built", count, count)
+        progress("built", job.steps, job.steps)
     return results
+
+
+def _implement(
+    job: Job, steps: Steps, progress: Progress
+) -> tuple[dict[int, Placed], dict[int, StepError]]:
+    """All but packing: what `_place_all` returns. Raises `BuildError` for what does not fit."""
+    toolchain = TOOLCHAINS[job.board.family]
+    constraints = constraints_file(job.board)
+    files = {constraints.name: constraints.read_bytes()}
+    options = [*toolchain.device(job.board), toolchain.constraints.format(file=constraints.name)]
+    progress("generating", 0, job.steps)
+    source = rtlil.convert(job.top(), name=TOP, emit_src=False)
+    progress("synthesising", 1, job.steps)
+    netlist = synthesise(steps, toolchain, source)
+    progress("counting cells", 2, job.steps)
+    log = count_cells(steps, toolchain, netlist, options, files)
+    if short := what_is_short(log, toolchain):
+        raise BuildError(f"{job.board.name} ({job.board.device}) is too small: {short}")
+    progress(f"placing and routing, seeds 1 to {job.seeds}", 3, job.steps)
+    return _place_all(
+        job.seeds,
+        lambda seed: place(steps, toolchain, netlist, job.clock_mhz, seed, options, files),
+        steps,
+        lambda text, done: progress(text, 3 + done, job.steps),
+    )
 
 
 def _place_all(
