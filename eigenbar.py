@@ -279,8 +279,12 @@ def build(
     else:
         tiles = _grid(grid) if grid else (parameters.grid_rows, parameters.grid_columns)
         twin = twin_spec(parameters, tiles, device_states)
-        about = {"parameters": parameters.as_dict(), "grid": list(tiles), "device_states": device_states,
-                 "baud": baud}  # fmt: skip
+        about = {
+            "parameters": parameters.as_dict(),
+            "grid": list(tiles),
+            "device_states": device_states,
+            "baud": baud,
+        }
         job = board_build.Job(chosen, hosted(parameters, twin, baud), about, seeds, clock)
     if chosen.family is Family.XILINX7:
         for path in vivado.write_project(job, out)["files"]:
