@@ -124,6 +124,8 @@ class Steps:
             try:
                 status = process.wait()
             finally:
+                process.terminate()  # after an interruption it still runs
+                process.communicate()
                 with self._guard:
                     self._running.discard(process)
         if status:
