@@ -13,11 +13,12 @@ from hdl.toolchains import Toolchain
 TOP = "top"
 """Name of the top module, and of its files."""
 
-# Yosys 0.70 ends without a word after abc9 on a whole accelerator. Hiding public names with a $,
-# which Amaranth makes where two signals share a name, is what it passes with; why is not known.
+# On a whole machine Yosys 0.70 ends without a word after abc9, by an assertion of its pass abc9_ops
+# (its log, -l, has it). It passes with public names hidden that have a bracket, as Amaranth calls an
+# array's elements, or a $, as it tells signals of one name apart; why is not known.
 _SCRIPT = """\
 read_rtlil {top}.il
-rename -hide w:*$*
+rename -hide w:*]* w:*$*
 {synthesis} -top {top} -json {top}.json
 """
 
