@@ -16,10 +16,10 @@ come between two answers, whenever the accelerator sends them.
     CELLS      reads conductances of the twin from `cell` on                       CELLS, then
                                                                                    ERROR if too many
 
-`count` of beats or cells may be zero. Cells that do not exist are left out, and read as 0.
-Registers below `BOARD_REGISTERS` are the accelerator's, the others the board's own. After an opcode
-that is none of these nothing can be known of what follows: it is answered by an ERROR, and
-everything is discarded until the next session.
+`count` of beats or cells may be zero; zero `reads` are 2**32. Cells that do not exist are left out,
+and read as 0. Registers below `BOARD_REGISTERS` are the accelerator's, the others the board's own.
+After an opcode that is none of these nothing can be known of what follows: it is answered by an
+ERROR, and everything is discarded until the next session.
 
     answer     fields                                           payload
     WORD       AXI's `response`, 0 for success; the `word`

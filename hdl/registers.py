@@ -148,7 +148,7 @@ def _register(node: Node) -> Register:
 
 @dataclass(frozen=True)
 class RegisterMap:
-    """All registers behind a port."""
+    """All registers behind an AXI4-Lite port."""
 
     registers: tuple[Register, ...]
 
@@ -211,16 +211,19 @@ class RegisterMap:
 
     def markdown(self) -> str:
         """The map as a Markdown document."""
+        return (
+            "# Registers\n\nAXI4-Lite, 32-bit words at byte addresses. Made from "
+            f"hdl/{DECLARATION.name}.\n\n{self.table()}\n"
+        )
+
+    def table(self, base: int = 0) -> str:
+        """The map as a table in Markdown, with `base` added to its addresses."""
         lines = [
-            "# Registers",
-            "",
-            "AXI4-Lite, 32-bit words at byte addresses. Made from hdl/registers.rdl.",
-            "",
             "| address | register | bits | field | access | reset | meaning |",
             "|---|---|---|---|---|---|---|",
         ]
         for register in self.registers:
-            first, last = register.addresses()[0], register.addresses()[-1]
+            first, last = (base + register.addresses()[end] for end in (0, -1))
             place = f"0x{first:03X}" + (f"-0x{last:03X}" if register.count else "")
             name = register.name + (f"[{register.count}]" if register.count else "")
             whole = register.fields[0].name == "value"
@@ -235,4 +238,4 @@ class RegisterMap:
                     f"{head} {bits} | {field.name} | {field.kind.value} | "
                     f"0x{field.reset:X} | {text} |"
                 )
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -31,10 +32,12 @@ constexpr int BURST = 20 * CLOCKS_PER_BIT;  // clock cycles between two looks at
 constexpr int FRAME_BITS = 10;              // of a byte on the line: start, 8 bits, stop
 constexpr useconds_t NAP = 5000;            // microseconds between two looks for a host
 
-// One direction of the line: bytes go in, and come out in whole frames, some of them damaged.
+// One direction of the line: bytes go in, and come out in whole frames, some of them damaged: of as
+// many as make one damaged frame together, one drawn at random. In a steady rhythm it could be the
+// first of all that is sent again, for ever.
 class Line {
   public:
-    Line(double share, uint64_t seed) : random(seed), share(share) {}
+    Line(double share, uint64_t seed) : random(seed), share(share), next(place(random)) {}
 
     void put(uint8_t byte) {
         frame.push_back(byte);
@@ -42,8 +45,8 @@ class Line {
         if (frame.size() > 1) {
             ++frames;
             due += share;
-            if (due >= 1) {
-                due -= 1;
+            if (due > next) {
+                next = floor(next) + 1 + place(random);
                 ++damaged;
                 damage();
             }
@@ -57,17 +60,18 @@ class Line {
 
   private:
     void damage() {
-        const size_t place = random() % frame.size();
+        const size_t byte = random() % frame.size();
         switch (random() % 3) {
-            case 0: frame[place] ^= 1 << random() % 8; break;
-            case 1: frame.erase(place, 1); break;
-            default: frame.insert(place, 1, frame[place]);
+            case 0: frame[byte] ^= 1 << random() % 8; break;
+            case 1: frame.erase(byte, 1); break;
+            default: frame.insert(byte, 1, frame[byte]);
         }
     }
 
     std::mt19937_64 random;
+    std::uniform_real_distribution<double> place;
     std::string frame;
-    double share, due = 0;
+    double share, due = 0, next;
 };
 
 // The UART's other end, on the model's pins.
@@ -158,10 +162,10 @@ int main(int, char** arguments) {
             top.eval();
             top.rst = 0;
         }
-        while (!to_host.output.empty()) {
-            if (write(terminal, &to_host.output.front(), 1) != 1) break;
-            to_host.output.pop_front();
-        }
+        const std::string ready(to_host.output.begin(), to_host.output.end());
+        const ssize_t written = ready.empty() ? 0 : write(terminal, ready.data(), ready.size());
+        if (written > 0)
+            to_host.output.erase(to_host.output.begin(), to_host.output.begin() + written);
     }
     printf("%lu %lu %lu %lu\n", to_board.frames, to_board.damaged, to_host.frames,
            to_host.damaged);

@@ -21,7 +21,6 @@ from golden_model.link import OVERHEAD_BYTES, LinkSpec
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
 from hdl.board_registers import LAWS, TWIN_FIELDS, board_registers
-from hdl.system import FAULTS
 from sim.command_stream import BoardError, CommandStream
 from sim.host_link import HostLink
 from sim.machine import PATIENCE, Cells
@@ -173,7 +172,7 @@ class BoardHarness:
     def faults(self) -> list[str]:
         """See `Harness`."""
         (word,) = self.read([self._address("FAULTS")])
-        return [name for bit, name in enumerate(FAULTS) if word >> bit & 1]
+        return [name for name, is_set in self._map["FAULTS"].decode(word).items() if is_set]
 
     @property
     def cycles(self) -> int:

@@ -241,7 +241,7 @@ def test_a_training_resumed_by_another_host_equals_one_that_was_not_interrupted(
 ):
     """With reads through the board's converters, and a line that is ten times as bad."""
     analog = Reads("analog", dac_bits=4, output_bound=0.25, retries=1)
-    run = replace(settings, train_limit=2, batch=1, reads=analog)
+    run = replace(settings, train_limit=1, batch=1, reads=analog)
     longer = replace(run, epochs=2)
     fixed, trained = tmp_path / "fixed", tmp_path / "board"
     expected = training.train(replace(longer, arithmetic="fixed"), digits, checkpoint=fixed)
