@@ -15,7 +15,7 @@ TOP = "top"
 
 # On a whole machine Yosys 0.70 ends without a word after abc9, by an assertion of its pass abc9_ops
 # (its log, -l, has it). It passes with public names hidden that have a bracket, such as Amaranth
-# gives to an array's elements, or a $, by which it tells signals of one name apart; why is not known.
+# gives to an array's elements, or a $, by which it tells namesakes apart; why is not known.
 _SCRIPT = """\
 read_rtlil {top}.il
 rename -hide w:*]* w:*$*
