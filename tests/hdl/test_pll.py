@@ -13,7 +13,11 @@ from hdl.pll import LIMITS, ClockError, Pll, pll_setting
 
 INPUTS = (12, 25, 27, 48, 100)
 WANTED = (17.3, 24, 33.333, 50, 60, 75, 100, 133)
-CASES = list(itertools.product(Family, INPUTS, WANTED))
+CASES = [
+    (family, input_mhz, wanted)
+    for family, input_mhz, wanted in itertools.product(Family, INPUTS, WANTED)
+    if LIMITS[family].input[0] <= input_mhz <= LIMITS[family].input[1]
+]
 
 
 @pytest.mark.parametrize(("family", "input_mhz", "wanted"), CASES)
@@ -21,8 +25,6 @@ def test_every_frequency_is_within_its_limits_and_the_output_not_above_what_is_a
     family, input_mhz, wanted
 ):
     limits = LIMITS[family]
-    if not limits.input[0] <= input_mhz <= limits.input[1]:
-        pytest.skip("not an input of this PLL")
     setting = pll_setting(family, input_mhz, wanted)
     vco = input_mhz / setting.reference * setting.feedback
     output = vco if limits.from_output else vco / setting.divider
@@ -55,11 +57,11 @@ CALCULATORS = {
 """Module, function, options and answer of the tools that calculate settings."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("family", CALCULATORS)
 @pytest.mark.parametrize("wanted", [24, 50, 75])
 def test_the_output_comes_as_near_as_the_familys_own_calculator_does(family, wanted):
     module, function, options, answer = CALCULATORS[family]
-    pytest.importorskip(module.partition(".")[0])
     input_mhz = 12 if family is Family.ICE40 else 27
     done = subprocess.run(
         [sys.executable, "-c", f"from {module} import {function} as f; f()",
