@@ -1,6 +1,7 @@
 """What tests share: the command line, and an accelerator that simulators build fast."""
 
 import os
+from dataclasses import replace
 
 # Set before NumPy is imported: tests run on all cores already.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -33,4 +34,4 @@ def command_line(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def accelerator():
     """A narrow accelerator that holds the layers of the CNN on digits."""
-    return PRESETS["small"]
+    return replace(PRESETS["small"], grid_rows=24, grid_columns=20)
