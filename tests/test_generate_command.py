@@ -61,7 +61,7 @@ def test_the_same_parameters_give_the_same_bytes(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "huge"], "unknown preset 'huge'; choose one of: tiny, default, large"),
+        (["--preset", "huge"], "unknown preset 'huge'; choose one of: tiny, small, default, large"),
         (["--set", "width=7"], "width = 7 (bits of a word"),
         (["--set", "width"], "setting 'width' must have the form NAME=INTEGER"),
         (["--set", "colums=4"], "unknown parameter 'colums'"),

@@ -48,7 +48,7 @@ def test_a_wrong_parameter_names_itself_and_what_is_allowed(values, message):
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(ParameterError, match="'huge'; choose one of: tiny, default, large"):
+    with pytest.raises(ParameterError, match="'huge'; choose one of: tiny, small, default, large"):
         Parameters.preset("huge")
 
 

@@ -15,9 +15,11 @@ from golden_model.crossbar import Crossbar
 from golden_model.fixed import Samples, golden_runner, initial_fixed_state
 from golden_model.machine import Pulses
 from golden_model.optimizers import LayerPlan
+from golden_model.parameters import PRESETS
 from golden_model.reads import Reads, ReadSpec
 from golden_model.scalar import multiply, round_scalar
 from golden_model.training_settings import TrainingError, TrainingSettings
+from hdl.boards import BOARDS
 from sim import rtl_training
 from sim.machine import Placement
 from sim.native import NativeHarness
@@ -263,3 +265,10 @@ def vcd_signals(text):
             case ["$var", _, _, _, name, *range_, "$end"]:
                 names.add(".".join([*scopes, name]) + "".join(range_))
     return names
+
+
+def test_the_preset_of_the_boards_holds_the_cnn_on_digits():
+    parameters = PRESETS[BOARDS["ulx3s_85f"].preset]
+    run = TrainingSettings(arithmetic="rtl", array="pulsed", parameters=parameters)
+    plans = run.plan((1, 8, 8), 10)
+    assert Placement.of(plans, parameters).grid == (53, 16)
