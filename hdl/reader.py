@@ -102,8 +102,8 @@ class Reader(wiring.Component):
     begun is always finished, and `busy` stays high for it. `unexpected` pulses for codes that no
     conversion asked for.
 
-    `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent, the
-    last one's from the second cycle after `finished` on.
+    `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent,
+    the last one's from the second cycle after `finished` on.
     `sizes_valid` tells, from the second cycle after `start` on, that m and n are within the maxima
     and the tiles within the grid. `convert` is the pin, when the array converts.
     """

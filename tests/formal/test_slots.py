@@ -23,8 +23,8 @@ def every_slot_has_its_place(m, dut, inside):
     each fires in the cycle after its first, with its thresholds, unless an abort or a reset
     withdraws it, and takes 1 + `further` cycles.
 
-    Assumed: the number of slots and their length rest; none is run in the first three cycles after a
-    reset.
+    Assumed: the number of slots and their length rest; none is run in the first three cycles after
+    a reset.
     """
     log2, further = AnyConst(2), AnyConst(len(dut.further))
     settled = past(m, ~ResetSignal())
