@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
-from hdl.rounding import EXPONENT, PRODUCT_BITS, multiply, round_to_scalar
+from hdl.rounding import EXPONENT, PRODUCT_BITS, lead, round_to_scalar
 from hdl.shapes import SCALAR
 
 LATENCY = 4
@@ -47,9 +47,13 @@ class CoefficientPipeline(wiring.Component):
 
         product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
         ratio = Signal(SCALAR)
-        exponents = self.dot.exponent + self.reciprocal.exponent
+        leading, leading_power = lead(
+            self.dot.significand * self.reciprocal.significand,
+            self.dot.exponent + self.reciprocal.exponent,
+        )
         m.d.sync += [
-            *multiply(self.dot.significand, self.reciprocal.significand, exponents, product, power),
+            product.eq(leading),
+            power.eq(leading_power),
             ratio.eq(round_to_scalar(m, product, power, "ratio")),
         ]
 

@@ -14,10 +14,13 @@ TOP = "top"
 """Name of the top module, and of its files."""
 
 # On a whole machine Yosys 0.70 ends without a word after abc9, by an assertion of its pass abc9_ops
-# (its log, -l, has it). It passes with public names hidden that have a bracket, such as Amaranth
-# gives to an array's elements, or a $, by which it tells namesakes apart; why is not known.
+# (its log, -l, has it). It passes when flattened first and with public names hidden that have a
+# bracket, such as Amaranth gives to an array's elements, or a $, by which it tells namesakes apart;
+# why is not known.
 _SCRIPT = """\
 read_rtlil {top}.il
+hierarchy -top {top}
+flatten
 rename -hide w:*]* w:*$*
 {synthesis} -top {top} -json {top}.json
 """

@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
-from hdl.rounding import EXPONENT, PRODUCT_BITS, multiply, round_to_scalar
+from hdl.rounding import EXPONENT, PRODUCT_BITS, lead, round_to_scalar
 from hdl.shapes import SCALAR
 
 ROOT_LATENCY = 7
@@ -99,7 +99,8 @@ class NormUnit(wiring.Component):
         ):
             product = Signal(PRODUCT_BITS, name=f"{name}_product")
             power = Signal(EXPONENT, name=f"{name}_power")
-            m.d.sync += multiply(left, right, exponents, product, power)
+            leading, leading_power = lead(left * right, exponents)
+            m.d.sync += [product.eq(leading), power.eq(leading_power)]
             rounded.append(round_to_scalar(m, product, power, name))
         m.d.sync += [value.eq(rounded[0]), correction.eq(self._correction(m, value))]
         with m.If(stage[5]):

@@ -189,8 +189,11 @@ class PassEngine(wiring.Component):
         sample = Signal.like(out.sample)  # inner - digits, of an ACCUMULATE
         past_history = Signal()  # inner >= digits
 
+        inner_step = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
+        origin_step = Signal.like(inner_step)
+
         # What follows from the sizes alone
-        stride = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
+        stride = Signal.like(inner_step)
         last_n, last_m, last_sample = (
             Signal(counts, name=name) for name in ("last_n", "last_m", "last_sample")
         )
@@ -225,12 +228,9 @@ class PassEngine(wiring.Component):
             m.d.sync += [wait.eq(wait - 1), free.eq(wait == 1)]
         with m.If(running):
             m.d.sync += [inner.eq(inner + 1), inner_end.eq(inner + 1 == inner_last)]
-            with m.If(order.kind == Kind.PROJECT):
-                m.d.sync += buffer.eq(buffer + 1)
-            with m.Elif(past_history):
-                m.d.sync += buffer.eq(buffer + stride)
+            with m.If((order.kind == Kind.PROJECT) | past_history):
+                m.d.sync += buffer.eq(buffer + inner_step)
             with m.If(inner_end):
-                origin_step = Mux(order.kind == Kind.PROJECT, stride, 1)
                 m.d.sync += [
                     inner.eq(0),
                     inner_end.eq(inner_last == 0),
@@ -244,6 +244,8 @@ class PassEngine(wiring.Component):
         with m.If(self.start & self.ready):
             m.d.sync += [
                 order.eq(new),
+                inner_step.eq(Mux(new.kind == Kind.PROJECT, 1, stride)),
+                origin_step.eq(Mux(new.kind == Kind.PROJECT, stride, 1)),
                 running.eq(1),
                 wait.eq(spacing(p) - 1),
                 free.eq(spacing(p) == 1),

@@ -220,9 +220,11 @@ class Reader(wiring.Component):
 
         # A vector's counts still stand in the cycle after its last sums have left.
         sent = Signal()
-        m.d.sync += sent.eq(0)
+        final_vector = Signal()
+        m.d.sync += [sent.eq(0), final_vector.eq(vectors_left == 1)]
         with m.If(sent):
             m.d.sync += [
+                vectors_left.eq(vectors_left - 1),
                 self.adc_saturations.eq(self.adc_saturations + sums.adc_saturations),
                 self.sum_saturations.eq(self.sum_saturations + sums.sum_saturations),
             ]
@@ -279,10 +281,9 @@ class Reader(wiring.Component):
                     m.d.sync += [
                         wait.eq(0),
                         sent.eq(1),
-                        vectors_left.eq(vectors_left - 1),
                         state.eq(State.LOAD),
                     ]
-                    with m.If(vectors_left == 1):
+                    with m.If(final_vector):
                         m.d.comb += self.finished.eq(~self.abort)
                         m.d.sync += state.eq(State.IDLE)
         with m.If(self.abort):

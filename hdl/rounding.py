@@ -1,7 +1,5 @@
 """Rounding to scalars, and products of scalars: combinational parts of several units."""
 
-from typing import Any
-
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data
 
@@ -50,21 +48,15 @@ def round_to_scalar(
     return result
 
 
-def multiply(
-    left: Value, right: Value, power: Value, product: Value, product_power: Value
-) -> list[Any]:
-    """Assign the product of significands, its leading one at the top, and its power of two.
+def lead(product: Value, power: Value) -> tuple[Value, Value]:
+    """A product of significands with its leading one at the top, and its power of two.
 
-    `power` is the sum of the exponents. A product's leading one is in one of two places. For zero
-    the leading bit is zero. `product` has `PRODUCT_BITS`; `round_to_scalar` takes both. Golden
-    counterpart: `multiply`, before it rounds.
+    `product` has `PRODUCT_BITS`, and its leading one, unless it is zero, in one of two places;
+    `power` is the sum of the exponents. `round_to_scalar` takes both results. Golden counterpart:
+    `multiply`, before it rounds.
     """
-    exact = left * right
-    high = exact[PRODUCT_BITS - 1]
-    return [
-        product.eq(Mux(high, exact, exact << 1)),
-        product_power.eq(Mux(high, power, power - 1)),
-    ]
+    high = product[PRODUCT_BITS - 1]
+    return Mux(high, product, product << 1)[:PRODUCT_BITS], Mux(high, power, power - 1)
 
 
 def _place(bits: Value) -> tuple[Value, Value]:

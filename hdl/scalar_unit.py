@@ -9,9 +9,9 @@ from golden_model.parameters import Parameters
 from hdl.rounding import (
     EXPONENT,
     PRODUCT_BITS,
+    lead,
     leading_zero_bytes,
     leading_zeros,
-    multiply,
     round_to_scalar,
 )
 from hdl.scalar_programs import (
@@ -32,7 +32,7 @@ from hdl.shapes import (
     rank_address,
 )
 
-PRODUCT_CYCLES = 4
+PRODUCT_CYCLES = 5
 """Clock cycles of an instruction that multiplies."""
 
 SUM_CYCLES = 10
@@ -173,15 +173,20 @@ class ScalarUnit(wiring.Component):
                 places[1].eq(place(following.right)),
             ]
 
+        # Of the rank, a cycle after it is in hand
         host_weight = Signal(SCALAR)
-        m.d.sync += host_weight.eq(self.host_weight[group][column])
+        rank = Signal(column_bits(p) + group_bits(p))
+        m.d.sync += [
+            host_weight.eq(self.host_weight[group][column]),
+            rank.eq(rank_address(p, group, column)),
+        ]
         operands = []
         for name, register, low in (
             ("left", instruction.left, places[0]),
             ("right", instruction.right, places[1]),
         ):
             read = registers.read_port(domain="comb")
-            m.d.comb += read.addr.eq(Cat(low, rank_address(p, group, column)))
+            m.d.comb += read.addr.eq(Cat(low, rank))
             operand = Signal(SCALAR, name=f"{name}_fetched")
             with m.Switch(register):
                 for constant, value in (
@@ -201,6 +206,7 @@ class ScalarUnit(wiring.Component):
             operands.append((operand, latched))
         left, right = (latched for _, latched in operands)
 
+        product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
         # A sum or a product, at last with its leading one at the top
         total, total_power = Signal(_WIDE), Signal(EXPONENT)
         zero_bytes = Signal(range(_WIDE // 8 + 1))
@@ -226,7 +232,7 @@ class ScalarUnit(wiring.Component):
             self.written.register.eq(instruction.destination),
             self.written.last.eq(instruction.last),
             self.written.value.eq(self.result),
-            write.addr.eq(Cat(place(instruction.destination), rank_address(p, group, column))),
+            write.addr.eq(Cat(place(instruction.destination), rank)),
             write.data.eq(self.result),
         ]
 
@@ -263,11 +269,17 @@ class ScalarUnit(wiring.Component):
             with m.State("PRODUCT"):
                 residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
                 power = left.exponent + right.exponent + residual
-                product = total[_WIDE - PRODUCT_BITS :]
-                m.d.sync += multiply(
-                    left.significand, right.significand, power, product, total_power
-                )
-                m.d.sync += total[: _WIDE - PRODUCT_BITS].eq(0)
+                m.d.sync += [
+                    product.eq(left.significand * right.significand),
+                    product_power.eq(power),
+                ]
+                m.next = "LEAD"
+            with m.State("LEAD"):
+                leading, leading_power = lead(product, product_power)
+                m.d.sync += [
+                    total.eq(leading << (_WIDE - PRODUCT_BITS)),
+                    total_power.eq(leading_power),
+                ]
                 m.next = "ROUND"
 
             with m.State("ALIGN"):
