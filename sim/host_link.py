@@ -173,16 +173,17 @@ class HostLink:
         wait, unanswered = self._timeout, 0
         moved = self._clock()
         deadline = moved + wait
+        received = self._received
         self._send_due()
         while not done():
-            state = self._acknowledged, self._received, self._limit
+            progress = self._progress()
             heard = self._receive()
             self._send_due()
             now = self._clock()
             if heard:
                 unanswered = 0
-            if state != (self._acknowledged, self._received, self._limit):
-                wait, moved = self._timeout, now
+            if progress != self._progress():
+                wait, moved, received = self._timeout, now, self._received
                 deadline = now + wait
             elif now - moved > self._patience:
                 raise LinkError(
@@ -200,8 +201,16 @@ class HostLink:
                 deadline = now + wait
                 self._port.write(b"\0")  # ends what noise on the line may have begun
                 self._sent = self._acknowledged
-                self._answer = self._ask = self._asked = True
+                if self._received == received:
+                    self._ask = self._asked = True
+                self._answer = True
+                received = self._received
                 self._send_due()
+
+    def _progress(self) -> tuple[int, int]:
+        """What moves while all is well: acknowledgements, or, if none is due, what comes."""
+        due = self._sent > self._acknowledged
+        return self._acknowledged if due else self._received, self._limit
 
     def _receive(self) -> bool:
         """Take in what the port has, or waits for; whether a frame of this session was in it."""
