@@ -211,7 +211,8 @@ class Accelerator(wiring.Component):
             core.start.eq(start & ~busy),
             core.read.eq(read & ~busy),
             core.abort.eq(aborting),
-            registers.busy.eq(busy),
+            # The next write is looked at while a command that starts is on its way.
+            registers.busy.eq(busy | start | read),
             registers.status_busy.eq(busy),
             registers.status_done.eq(done),
             registers.status_error.eq(

@@ -43,7 +43,7 @@ class RegisterFile(wiring.Component):
 
     Every request is answered once: a write in the third cycle after its address and its data were
     taken, a read in the third cycle after its address. A write changes registers in the cycle of
-    its answer. A write to a read-only or unmapped address, or to
+    its answer; writes may follow each other every other cycle. A write to a read-only or unmapped address, or to
     a locked register while `busy`, changes nothing, is answered SLVERR and pulses `bad_write`; a
     read of an unmapped address is answered SLVERR with zero.
     """
@@ -79,8 +79,8 @@ class RegisterFile(wiring.Component):
         write = Signal()
         accepted = Signal()
         m.d.comb += [
-            bus.awready.eq(~have_address),
-            bus.wready.eq(~have_data),
+            bus.awready.eq(~have_address | write),
+            bus.wready.eq(~have_data | write),
             write.eq(found & (~bus.bvalid | bus.bready)),
             accepted.eq(write & allowed),
             self.bad_write.eq(write & ~allowed),

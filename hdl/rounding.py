@@ -60,9 +60,9 @@ def lead(product: Value, power: Value) -> tuple[Value, Value]:
 
 
 def _place(bits: Value) -> tuple[Value, Value]:
-    """Place of the highest one among a power of two of `bits`, and whether there is any."""
-    if len(bits) == 1:
-        return Const(0, 0), bits
+    """Place of the highest one among `bits`, 2, 4, 8, ..., and whether there is any."""
+    if len(bits) == 2:
+        return bits[1], bits.any()
     half = len(bits) // 2
     (low, any_low), (high, any_high) = _place(bits[:half]), _place(bits[half:])
     return Cat(Mux(any_high, high, low), any_high), any_low | any_high
