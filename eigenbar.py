@@ -82,7 +82,7 @@ from hdl.verilog import Design
 from sim import cosim as simulation
 from sim import read_cosim as read_simulation
 from sim import rtl_training
-from sim.board import DEFAULT_BAUD
+from sim.board_port import DEFAULT_BAUD
 from sim.command_stream import BoardError
 from sim.cosim import CosimError
 from sim.demo import Demo, run_demo

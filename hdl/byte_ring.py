@@ -108,9 +108,13 @@ class SendRing(wiring.Component):
         m = Module()
         m.submodules.bytes = ring = memory.Memory(shape=8, depth=self._size, init=[])
         write, read = ring.write_port(), ring.read_port()
-        first, end = Signal(OFFSET), Signal(OFFSET)
-        level, pending = Signal(range(self._size + 1)), Signal(range(self._size + 1))
-        freed, valid, returning = Signal(OFFSET), Signal(), Signal()
+        first = Signal(OFFSET)
+        end = Signal(OFFSET)
+        level = Signal(range(self._size + 1))
+        pending = Signal(range(self._size + 1))
+        freed = Signal(OFFSET)
+        valid = Signal()
+        returning = Signal()
         m.d.comb += [
             self.arrived.eq(self.input.valid & self.input.ready),
             write.en.eq(self.arrived),

@@ -17,7 +17,9 @@ CRC = crc.catalog.CRC32_ISO_HDLC(data_width=8)
 """The CRC of Ethernet and zlib, a byte a cycle."""
 
 
-class _State(Enum):
+class State(Enum):
+    """The part of the frame that comes next."""
+
     HEADER = 0
     CHECK = auto()
     PAYLOAD = auto()
@@ -73,102 +75,102 @@ class FrameReceiver(wiring.Component):
         m = Module()
         m.submodules.crc = check = CRC.create()
         header = Signal(HEADER_LAYOUT)
-        state = Signal(_State)
+        state = Signal(State)
         left = Signal(range(MAX_PAYLOAD + 1), init=HEADER_BYTES - 1)
         ahead = Signal(OFFSET)
-        ours, fits, in_order, taking = Signal(), Signal(), Signal(), Signal()
+        ours = Signal()
+        fits = Signal()
+        in_order = Signal()
+        taking = Signal()
         m.d.comb += [
             check.start.eq(self.end),
             check.data.eq(self.input.payload),
             check.valid.eq(self.input.valid),
-            self.put.eq(self.input.valid & taking & (state == _State.PAYLOAD)),
+            self.put.eq(self.input.valid & taking & (state == State.PAYLOAD)),
             self.byte.eq(self.input.payload),
             self.acknowledged.eq(header.acknowledged),
         ]
         m.d.sync += [
             ahead.eq(header.offset - self.expected),
             ours.eq(header.session == self.session),
-            fits.eq(header.length <= self.room),
             in_order.eq(ahead == 0),
             taking.eq(ours & fits & in_order),
         ]
         with m.Switch(state):
-            with m.Case(_State.HEADER):
+            with m.Case(State.HEADER):
                 with m.If(self.input.valid):
                     m.d.sync += [
                         header.eq(Cat(header.as_value()[8:], self.input.payload)),
                         left.eq(left - 1),
                     ]
                     with m.If(left == 0):
-                        m.d.sync += state.eq(_State.CHECK)
-            with m.Case(_State.CHECK):
-                m.d.sync += [left.eq(header.length - 1), state.eq(_State.PAYLOAD)]
+                        m.d.sync += state.eq(State.CHECK)
+            with m.Case(State.CHECK):
+                # Once: room may come while the payload does, but its first bytes are then lost.
+                m.d.sync += [
+                    fits.eq(header.length <= self.room),
+                    left.eq(header.length - 1),
+                    state.eq(State.PAYLOAD),
+                ]
                 with m.If(header.length == 0):
-                    m.d.sync += [left.eq(CRC_BYTES - 1), state.eq(_State.CRC)]
-            with m.Case(_State.PAYLOAD):
+                    m.d.sync += [left.eq(CRC_BYTES - 1), state.eq(State.CRC)]
+            with m.Case(State.PAYLOAD):
                 with m.If(self.input.valid):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 0):
-                        m.d.sync += [left.eq(CRC_BYTES - 1), state.eq(_State.CRC)]
-            with m.Case(_State.CRC):
+                        m.d.sync += [left.eq(CRC_BYTES - 1), state.eq(State.CRC)]
+            with m.Case(State.CRC):
                 with m.If(self.input.valid):
                     m.d.sync += left.eq(left - 1)
                     with m.If(left == 0):
-                        m.d.sync += state.eq(_State.COMPLETE)
-            with m.Case(_State.COMPLETE):
+                        m.d.sync += state.eq(State.COMPLETE)
+            with m.Case(State.COMPLETE):
                 with m.If(self.input.valid):
-                    m.d.sync += state.eq(_State.EXCESS)
-        ended, good = Signal(), Signal()
+                    m.d.sync += state.eq(State.EXCESS)
+        ended = Signal()
+        good = Signal()
         m.d.sync += ended.eq(self.end)
         with m.If(self.end):
             m.d.sync += [
-                good.eq(self.whole & check.match_detected & (state == _State.COMPLETE)),
-                state.eq(_State.HEADER),
+                good.eq(self.whole & check.match_detected & (state == State.COMPLETE)),
+                state.eq(State.HEADER),
                 left.eq(HEADER_BYTES - 1),
             ]
-        self._judge(m, ended & good, ended & ~good, header, ours, in_order, taking, ahead[-1])
-        return m
 
-    def _judge(
-        self,
-        m: Module,
-        good: Signal,
-        damaged: Signal,
-        header: data.View,
-        ours: Signal,
-        in_order: Signal,
-        taking: Signal,
-        behind: Signal,
-    ) -> None:
-        """What follows from a frame that has ended, `good` or `damaged`."""
+        # The verdict: what follows from the frame that has ended.
         asked = Signal()
         lost = Signal()
-        syn, resend, empty = Signal(), Signal(), Signal()
+        syn = Signal()
+        resend = Signal()
+        empty = Signal()
+        gap = Signal()
         m.d.comb += [
+            gap.eq(~in_order & ~ahead[-1]),
             syn.eq((header.flags & SYN).any()),
             resend.eq((header.flags & RESEND).any()),
             empty.eq(header.length == 0),
         ]
-        for output in (self.commit, self.drop, self.restart, self.acknowledge, self.go_back,
-                       self.answer, self.syn, self.ask):  # fmt: skip
+        for output in (self.commit, self.restart, self.acknowledge, self.go_back, self.answer,
+                       self.syn, self.ask):  # fmt: skip
             m.d.sync += output.eq(0)
-        with m.If(damaged):
+        m.d.sync += self.drop.eq(ended)
+        with m.If(ended & ~good):
             m.d.comb += lost.eq(1)
-            m.d.sync += self.drop.eq(1)
-        with m.If(good & syn):
-            m.d.sync += [self.answer.eq(1), self.syn.eq(1), self.drop.eq(1)]
+        with m.Elif(ended & syn):
+            m.d.sync += [self.answer.eq(1), self.syn.eq(1)]
             with m.If(~ours):
                 m.d.sync += [self.session.eq(header.session), self.restart.eq(1), asked.eq(0)]
-        with m.Elif(good & ours):
-            m.d.comb += lost.eq(~in_order & ~behind)
+        with m.Elif(ended & ours):
+            m.d.comb += lost.eq(gap)
             m.d.sync += [
                 self.commit.eq(taking),
                 self.drop.eq(~taking),
                 self.acknowledge.eq(1),
                 self.go_back.eq(resend),
-                self.answer.eq(resend | ~empty),
+                self.answer.eq(resend | ~(empty | gap)),
             ]
             with m.If(in_order):
                 m.d.sync += asked.eq(0)
         with m.If(lost & ~asked):
             m.d.sync += [asked.eq(1), self.answer.eq(1), self.ask.eq(1)]
+        return m

@@ -65,7 +65,9 @@ class FrameSender(wiring.Component):
         length = Signal.like(self.length)
         left = Signal(range(max(self._spec.max_payload, HEADER_BYTES)))
         covered = Signal()  # the byte at the output is one that the CRC covers
-        due, syn, ask = Signal(), Signal(), Signal()
+        due = Signal()
+        syn = Signal()
+        ask = Signal()
         m.d.comb += [
             self.advance.eq(
                 (state == _State.IDLE)
@@ -144,7 +146,9 @@ class FrameSender(wiring.Component):
 
     def _window_is_due(self, m: Module) -> Value:
         """Half of the ring has been taken since a frame told the window."""
-        told, grown, due = Signal(OFFSET), Signal(OFFSET), Signal()
+        told = Signal(OFFSET)
+        grown = Signal(OFFSET)
+        due = Signal()
         m.d.comb += grown.eq(self.taken - told)
         m.d.sync += due.eq(grown >= self._spec.receive_bytes // 2)
         with m.If(self.clear):

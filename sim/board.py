@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from golden_model.commands import BOARD_REGISTERS, MAX_COUNT, PROTOCOL, Opcode, cell_bytes
-from golden_model.link import OVERHEAD_BYTES, LinkSpec
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
 from hdl.board_registers import LAWS, TWIN_FIELDS, board_registers
@@ -27,15 +25,6 @@ from sim.machine import PATIENCE, Cells
 
 BRIDGE = 8
 """Cells that are rather read for nothing than left out at the cost of another command."""
-
-DEFAULT_BAUD = 1_000_000
-"""Bits a second of a board's UART."""
-
-PATIENCE_S = 600
-"""Seconds for which a board may compute before it answers: a simulated one is slow."""
-
-BIT_TIMES = 10
-"""Bits that a byte takes on the line."""
 
 
 class BoardHarness:
@@ -238,41 +227,3 @@ def _words_of(data: bytes, size: int) -> NDArray[np.uint32]:
     words = np.zeros((len(data) // size, 4), np.uint8)
     words[:, :size] = np.frombuffer(data, np.uint8).reshape(-1, size)
     return words.view("<u4")[:, 0].astype(np.uint32)
-
-
-@contextmanager
-def open_board(
-    name: str, baud: int, parameters: Parameters, needed: TwinSpec
-) -> Iterator[BoardHarness]:
-    """A board at serial port `name` of this computer, or at a URL that pyserial knows.
-
-    Raises `BoardError` for a port that cannot be opened, and what `BoardHarness` raises.
-    """
-    try:
-        import serial
-    except ImportError as error:
-        raise BoardError(
-            "a board needs pyserial; install the extra: pip install 'eigenbar[board]'"
-        ) from error
-    try:
-        # Two hosts on one port would take each other's frames.
-        options: dict[str, Any] = {} if "://" in name else {"exclusive": True}
-        port = serial.serial_for_url(name, baudrate=baud, **options)
-    except (OSError, ValueError) as error:
-        raise BoardError(f"cannot open port {name}: {error}{_ports()}") from error
-    frame = (OVERHEAD_BYTES + LinkSpec().max_payload) * BIT_TIMES / baud
-    try:
-        with closing(port):
-            link = HostLink(port, LinkSpec(), timeout=max(0.1, 6 * frame), patience=PATIENCE_S)
-            with closing(BoardHarness(link, parameters, needed)) as harness:
-                yield harness
-    except serial.SerialException as error:
-        raise BoardError(f"port {name} failed: {error}") from error
-
-
-def _ports() -> str:
-    """The serial ports that there are, as the end of an error message."""
-    from serial.tools import list_ports
-
-    names = sorted(port.device for port in list_ports.comports())
-    return f"; ports here: {', '.join(names)}" if names else "; no serial port was found here"

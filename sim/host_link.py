@@ -111,6 +111,7 @@ class HostLink:
         self._answer = False  # a frame is due even if there is nothing to send
         self._ask = False  # it says RESEND
         self._asked = False  # no in-order frame has come since one said so
+        self._beyond = -1  # offset of the last payload that came instead
 
     def open(self) -> None:
         """Begin a new session: the board forgets everything, and what was not read yet is lost.
@@ -160,7 +161,7 @@ class HostLink:
         return data
 
     def close(self) -> None:
-        """End the session on this side; the board waits for the next `open`."""
+        """End the session on this side, without waiting for anything: `flush` does that."""
         self._is_open = False
 
     def _require_open(self) -> None:
@@ -242,9 +243,14 @@ class HostLink:
             self._inbox += frame.payload
             self._received += len(frame.payload)
             self._asked = False
+            self._beyond = -1
             self._answer |= bool(frame.payload)
         elif ahead > 0:
             self.statistics.discarded["gap"] += 1
+            if frame.payload:
+                # Offsets that fall tell that the board went back, and the first frame is lost anew.
+                self._asked &= self._received + ahead > self._beyond
+                self._beyond = self._received + ahead
             self._ask_once()
         elif frame.payload:
             self.statistics.discarded["behind"] += 1

@@ -18,7 +18,7 @@ from golden_model.parameters import Parameters
 from golden_model.training_settings import TrainingSettings
 from golden_model.twin import TwinSpec
 from hdl.system import twin_spec
-from sim.board import DEFAULT_BAUD, open_board
+from sim.board_port import DEFAULT_BAUD, open_board
 from sim.machine import HardwareMachine, Harness, Placement
 from sim.native import NativeHarness, build_native, waves_format
 from sim.served import ServedHarness, build_system

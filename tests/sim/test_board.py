@@ -25,7 +25,7 @@ from golden_model.training_settings import TrainingSettings
 from hdl.registers import RegisterMap
 from hdl.system import twin_spec
 from sim import rtl_training
-from sim.board import open_board
+from sim.board_port import open_board
 from sim.command_stream import BoardError
 from sim.host_link import LinkError
 from sim.machine import Placement
@@ -223,7 +223,7 @@ def test_the_command_simulates_a_board_until_it_is_interrupted(settings, spec, p
     config.write_text(settings.parameters.to_toml())
     grid = f"{spec.grid_rows},{spec.grid_columns}"
     command = [sys.executable, "-m", "eigenbar", "simulate-board", "--grid", grid,
-               "--device-states", "256", "--damage", "0.5", "--config", config]  # fmt: skip
+               "--device-states", "256", "--damage", "0.2", "--config", config]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         _, port, _, baud = process.stdout.readline().split()
         with open_board(port, int(baud), settings.parameters, spec) as harness:
