@@ -43,9 +43,9 @@ class RegisterFile(wiring.Component):
 
     Every request is answered once: a write in the third cycle after its address and its data were
     taken, a read in the third cycle after its address. A write changes registers in the cycle of
-    its answer; writes may follow each other every other cycle. A write to a read-only or unmapped address, or to
-    a locked register while `busy`, changes nothing, is answered SLVERR and pulses `bad_write`; a
-    read of an unmapped address is answered SLVERR with zero.
+    its answer; writes may follow each other every other cycle. A write to a read-only or unmapped
+    address, or to a locked register while `busy`, changes nothing, is answered SLVERR and pulses
+    `bad_write`; a read of an unmapped address is answered SLVERR with zero.
     """
 
     def __init__(self, map_: RegisterMap) -> None:
