@@ -14,6 +14,7 @@ from amaranth.build import Platform, Resource, Subsignal
 from amaranth_boards.arty_a7 import ArtyA7_35Platform
 from amaranth_boards.ecpix5 import ECPIX585Platform
 from amaranth_boards.icebreaker import ICEBreakerPlatform
+from amaranth_boards.icesugar_pro import ICESugarProPlatform
 from amaranth_boards.tang_primer_20k import TangPrimer20kDockPlatform
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
@@ -144,6 +145,14 @@ BOARDS = {
             family=Family.ECP5,
             machine_mhz=50,
             preset="small",
+            leds=(("rgb_led", 0, "g"), ("rgb_led", 0, "r")),
+        ),
+        BoardSpec(
+            name="icesugar_pro",
+            platform=ICESugarProPlatform,
+            family=Family.ECP5,
+            machine_mhz=50,
+            preset="tiny",
             leds=(("rgb_led", 0, "g"), ("rgb_led", 0, "r")),
         ),
         BoardSpec(

@@ -51,7 +51,7 @@ def test_facts_that_the_schematics_give_too():
 
 def test_an_unknown_board_is_told_the_known_ones():
     with pytest.raises(
-        UnknownBoardError, match=r"'ulx3s'; choose one of: ulx3s_85f, ecpix5_85, iceb"
+        UnknownBoardError, match=r"'ulx3s'; choose one of: ulx3s_85f, ecpix5_85, ices"
     ):
         board_named("ulx3s")
 
