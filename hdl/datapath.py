@@ -351,16 +351,24 @@ class Datapath(wiring.Component):
                 tracker.first.eq(result.begin),
                 tracker.values.eq(array.result[c]),
             ]
-            m.d.sync += lost.eq(tracker.bits - (p.width - 1))
+            raised = Signal(EXPONENT, name=f"raised_{c}")
+            m.d.sync += [
+                lost.eq(tracker.bits - (p.width - 1)),
+                raised.eq(
+                    Mux(
+                        settled.subtract,
+                        self.exponent[settled.group][c] - self.fraction_bits[settled.group][c],
+                        0,
+                    )
+                ),
+            ]
             with m.If(residuals_end(settled) & settled.columns[c]):
                 m.d.sync += [
                     bits[settled.group][c].eq(tracker.bits),
                     self.vanished[settled.group][c].eq(~tracker.nonzero),
                 ]
             with m.If(residuals_end(weighed) & weighed.columns[c]):
-                exponent = self.exponent[weighed.group][c]
-                raised = exponent - self.fraction_bits[weighed.group][c]
-                m.d.sync += exponent.eq(Mux(weighed.subtract, raised, 0) + lost)
+                m.d.sync += self.exponent[weighed.group][c].eq(raised + lost)
 
         # Results summed over lanes
         lane_bits = (p.rows(p.max_dimension) << (2 * p.width - 2)).bit_length() + 1
