@@ -21,7 +21,7 @@ class ReceiveRing(wiring.Component):
     `put` writes `byte` behind those put since the last `commit` or `drop`, at most `room` of them;
     `commit` lets `output` have them, `drop` forgets them. `end` is the offset behind the last byte
     committed, `taken` that of the next byte of `output`. `clear` empties the ring in the next
-    cycle, `output` included, and starts both offsets at 0. Throughput of `output` a byte every two
+    cycle, `output` included, and starts both offsets at 0. Throughput of `output` a byte every three
     cycles.
     """
 
@@ -53,7 +53,6 @@ class ReceiveRing(wiring.Component):
             write.addr.eq(tentative),
             write.data.eq(self.byte),
             read.addr.eq(self.taken),
-            self.output.payload.eq(read.data),
         ]
         with m.If(self.put):
             m.d.sync += tentative.eq(tentative + 1)
@@ -61,14 +60,17 @@ class ReceiveRing(wiring.Component):
             m.d.sync += self.end.eq(tentative)
         with m.If(self.drop):
             m.d.sync += tentative.eq(self.end)
-        # The cycle after a byte is taken reads the next.
+        # The cycle after a byte is taken reads the next; a block memory is slow to answer.
+        fetched = Signal()
+        m.d.sync += self.output.payload.eq(read.data)
         with m.If(self.output.valid & self.output.ready):
-            m.d.sync += [self.taken.eq(self.taken + 1), self.output.valid.eq(0)]
+            m.d.sync += [self.taken.eq(self.taken + 1), fetched.eq(0), self.output.valid.eq(0)]
         with m.Else():
-            m.d.sync += self.output.valid.eq(self.taken != self.end)
+            m.d.sync += [fetched.eq(self.taken != self.end), self.output.valid.eq(fetched)]
         with m.If(self.clear):
             m.d.sync += [
-                tentative.eq(0), self.end.eq(0), self.taken.eq(0), self.output.valid.eq(0)
+                tentative.eq(0), self.end.eq(0), self.taken.eq(0), fetched.eq(0),
+                self.output.valid.eq(0),
             ]  # fmt: skip
         return m
 

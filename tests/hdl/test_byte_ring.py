@@ -58,7 +58,7 @@ def test_room_counts_what_is_not_committed_as_free_and_all_of_the_ring_is_used()
         await pulse(ctx, dut.commit)
         assert ctx.get(dut.room) == 0
         ctx.set(dut.output.ready, 1)
-        await ctx.tick().repeat(2 * SIZE + 1)
+        await ctx.tick().repeat(3 * SIZE)
         assert (ctx.get(dut.room), ctx.get(dut.taken)) == (SIZE, SIZE)
 
     simulate(dut, bench)
