@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "fpga.md"
 IMAGE = ROOT / "docs" / "fpga_table.svg"
 FPGA_TABLE = ROOT / "benchmarks" / "fpga_table.json"
+STEPS_PER_SECOND = ROOT / "benchmarks" / "steps_per_second.json"
 RESOURCES = ("LUT", "FF", "DSP", "BRAM")
 
 Entry = dict[str, Any]
@@ -45,6 +46,11 @@ def fastest(entry: Entry) -> Entry:
 def steps_per_second(entry: Entry, shape: Entry) -> float:
     """Blocks of a shape that a placed accelerator does in a second."""
     return 1e6 * fastest(entry)["fmax_mhz"] / shape["cycles"]
+
+
+def sizes(shape: Entry) -> str:
+    """A shape as tables name it."""
+    return ", ".join(str(shape[name]) for name in ("m", "n", "k", "b"))
 
 
 def size_table(placed: list[Entry]) -> str:
@@ -72,7 +78,7 @@ def speed_table(placed: list[Entry]) -> str:
             rate = steps_per_second(entry, shape)
             rows.append([
                 title(entry),
-                ", ".join(str(shape[name]) for name in ("m", "n", "k", "b")),
+                sizes(shape),
                 f"{shape['cycles']:,}",
                 f"{rate * shape['multiply_accumulates'] / 1e9:.2f}",
                 f"{rate:,.0f}",
@@ -86,7 +92,45 @@ def family_table(mapped: list[Entry]) -> str:
     return table(["", "P x C, W", *RESOURCES], rows, numbers=len(RESOURCES))
 
 
-def tables(results: list[Entry]) -> dict[str, str]:
+def cpu_table(rates: list[Entry]) -> str:
+    """Steps a second of the CPU, each form and library a row."""
+    columns = [(precision, threads) for precision in ("float32", "float64") for threads in (1, 2)]
+    found: dict[tuple[str, ...], Entry] = {}
+    for rate in rates:
+        row = found.setdefault((sizes(rate), rate["form"], rate["library"]), {})
+        row[rate["precision"], rate["threads"]] = f"{rate['steps_per_second']:,.0f}"
+    rows = [[*key, *(row[column] for column in columns)] for key, row in found.items()]
+    names = [f"{precision}, threads: {threads}" for precision, threads in columns]
+    return table(["m, n, k, b", "form", "library", *names], rows, numbers=len(columns))
+
+
+def ratio_table(placed: list[Entry], rates: list[Entry]) -> str:
+    """The accelerators' steps a second beside the CPU's fastest, in both forms."""
+    rows = []
+    for shape in placed[0]["shapes"]:
+        cpu = {
+            form: max(
+                rate["steps_per_second"]
+                for rate in rates
+                if sizes(rate) == sizes(shape) and rate["form"].startswith(form)
+            )
+            for form in ("published", "hardware")
+        }
+        speeds = {f"CPU, {form} form, float": rate for form, rate in cpu.items()}
+        for entry in placed:
+            (same,) = (other for other in entry["shapes"] if sizes(other) == sizes(shape))
+            speeds[f"{title(entry)}, {fastest(entry)['fmax_mhz']:.1f} MHz"] = steps_per_second(
+                entry, same
+            )
+        rows += [
+            [sizes(shape), name, f"{rate:,.0f}", *(f"{rate / of:.2f}" for of in cpu.values())]
+            for name, rate in speeds.items()
+        ]
+    names = ("steps/s", "of the CPU's published form", "of its hardware form")
+    return table(["m, n, k, b", "", *names], rows, numbers=3)
+
+
+def tables(results: list[Entry], rates: list[Entry]) -> dict[str, str]:
     """All tables, by their marks in the document."""
     placed = [entry for entry in results if "seeds" in entry]
     mapped = [entry for entry in results if "seeds" not in entry]
@@ -94,6 +138,8 @@ def tables(results: list[Entry]) -> dict[str, str]:
         "fpga size": size_table(placed),
         "fpga speed": speed_table(placed),
         "fpga families": family_table(mapped),
+        "steps ratio": ratio_table(placed, rates),
+        "steps cpu": cpu_table(rates),
     }
 
 
@@ -122,10 +168,16 @@ def figure(results: list[Entry]) -> Figure:
     )  # fmt: skip
 
 
+def recorded() -> tuple[list[Entry], list[Entry]]:
+    """The results of both benchmarks: accelerators, and rates of the CPU."""
+    results = json.loads(FPGA_TABLE.read_text())["results"]
+    return results, json.loads(STEPS_PER_SECOND.read_text())["cpu"]
+
+
 def main() -> None:
     """Write document and figure."""
-    results = json.loads(FPGA_TABLE.read_text())["results"]
-    text = with_tables(DOCUMENT.read_text(), tables(results))
+    results, rates = recorded()
+    text = with_tables(DOCUMENT.read_text(), tables(results, rates))
     with replacing(DOCUMENT) as file:
         file.write(text.encode())
     with replacing(IMAGE) as file:
