@@ -86,6 +86,7 @@ def batches(library: str, threads: int, state: FloatState, a: Any, d: Any, b: in
     xp = import_module(library)
     if library == "torch":
         xp.set_num_threads(threads)
+        xp.set_grad_enabled(False)
         a, d, x, delta, sigma = map(xp.from_numpy, (a, d, state.x, state.delta, state.sigma))
         state = FloatState(x, delta, sigma)
     found: dict[str, Callable[[], Any]] = {
