@@ -59,8 +59,8 @@ class Toolchain:
     """Options that tell it the FPGA."""
     constraints: str
     """Option that tells it the constraint file: a template with `{file}`."""
-    routed: tuple[str, str]
-    """Option and file of what it writes for the packer."""
+    routed: tuple[str, ...]
+    """Option and file of what it writes for the packer; nothing where there is no packing."""
     packer: Tool
     packing: Callable[[BoardSpec, str, str], list[str]]
     """The packer's arguments, given the file that is routed and the bitstream's."""
