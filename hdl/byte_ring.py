@@ -21,8 +21,8 @@ class ReceiveRing(wiring.Component):
     `put` writes `byte` behind those put since the last `commit` or `drop`, at most `room` of them;
     `commit` lets `output` have them, `drop` forgets them. `end` is the offset behind the last byte
     committed, `taken` that of the next byte of `output`. `clear` empties the ring in the next
-    cycle, `output` included, and starts both offsets at 0. Throughput of `output` a byte every three
-    cycles.
+    cycle, `output` included, and starts both offsets at 0. Throughput of `output` a byte every
+    three cycles.
     """
 
     def __init__(self, size: int) -> None:
