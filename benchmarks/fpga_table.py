@@ -113,13 +113,14 @@ def parameters(configuration: str) -> Parameters:
 def netlist_of(steps: Steps, toolchain: Toolchain, configuration: str) -> tuple[str, Path]:
     """Yosys's command and the folder of what it made of an accelerator.
 
-    Where Yosys ends without a word in abc9 (`hdl.flow`), it is told to do without.
+    Where Yosys ends without a word in abc9 (`hdl.flow`), it is told to do without, but by
+    synth_xilinx, which cannot.
     """
     source = rtlil.convert(Accelerator(parameters(configuration)), name=TOP, emit_src=False)
     try:
         return toolchain.synthesis, synthesise(steps, toolchain, source)
     except StepError as error:
-        if "ERROR" in error.log:
+        if "ERROR" in error.log or toolchain.synthesis.startswith("synth_xilinx"):
             raise
         plain = replace(toolchain, synthesis=f"{toolchain.synthesis} -noabc9")
         return plain.synthesis, synthesise(steps, plain, source)

@@ -144,25 +144,28 @@ def tables(results: list[Entry], rates: list[Entry]) -> dict[str, str]:
 
 
 def figure(results: list[Entry]) -> Figure:
-    """LUTs, clock and multiply-accumulates a second of each configuration that was placed."""
+    """LUTs, clock and multiply-accumulates a second of each configuration that was placed.
+
+    Of several seeds and shapes a bar has the best, and its error the range.
+    """
     placed = [entry for entry in results if "seeds" in entry]
 
     def bars(name: str, values: list[list[float]]) -> Panel:
         low, high = ([end(row) for row in values] for end in (min, max))
         categories = [title(entry) for entry in placed]
-        return Panel(
-            "bars", "lanes x columns, width", name, [Series(name, categories, high, low, high)]
-        )
+        return Panel("bars", "", name, [Series(name, categories, high, low, high)])
 
-    largest = [entry["shapes"][-1] for entry in placed]
     return Figure(
         "fpga_table", "", "",
         [
             bars("LUTs", [[entry["utilization"]["LUT"]["used"]] for entry in placed]),
             bars("MHz", [[seed["fmax_mhz"] for seed in entry["seeds"]] for entry in placed]),
-            bars("multiply-accumulates / s", [
-                [steps_per_second(entry, shape) * shape["multiply_accumulates"]]
-                for entry, shape in zip(placed, largest, strict=True)
+            bars("MAC/s", [
+                [
+                    steps_per_second(entry, shape) * shape["multiply_accumulates"]
+                    for shape in entry["shapes"]
+                ]
+                for entry in placed
             ]),
         ],
     )  # fmt: skip

@@ -53,6 +53,17 @@ def test_a_larger_or_slower_accelerator_is_told(luts, mhz, told):
     assert [message.split()[1] for message in found] == told
 
 
+def test_a_result_takes_the_place_of_an_earlier_one_of_its_configuration(tmp_path):
+    keep, path = BENCHMARK["keep"], tmp_path / "results.json"
+    for configuration, family, seeds in [
+        ("16x4x16", "ECP5", 1), ("4x1x8", "iCE40", 1), ("4x1x8", "ECP5", 1), ("16x4x16", "ECP5", 2),
+    ]:  # fmt: skip
+        keep(path, {"configuration": configuration, "family": family, "seeds": seeds})
+    assert [tuple(entry.values()) for entry in BENCHMARK["load"](path)] == [
+        ("4x1x8", "ECP5", 1), ("16x4x16", "ECP5", 2), ("4x1x8", "iCE40", 1),
+    ]  # fmt: skip
+
+
 @pytest.mark.nightly
 def test_the_smallest_accelerator_is_no_larger_and_no_slower_than_recorded(tmp_path):
     """Within 3 % of LUTs and 15 % of MHz, with the same seed (extra fpga)."""
