@@ -241,7 +241,9 @@ def measure(steps: Steps, configurations: list[str], seeds: int, results: Path) 
 def main() -> None:
     """Measure and write, or check."""
     parser = argparse.ArgumentParser(description="Accelerators on FPGAs; see the docstring.")
-    parser.add_argument("--only", nargs="+", choices=CONFIGURATIONS, default=CONFIGURATIONS)
+    parser.add_argument(
+        "--only", nargs="+", choices=CONFIGURATIONS, default=CONFIGURATIONS[:1], help="which"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="seeds to place, from 1")
     parser.add_argument("--check", action="store_true", help="compare with what is recorded")
     parser.add_argument("--steps", type=Path, default=Path("build/fpga_table"), help="folder")

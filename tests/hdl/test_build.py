@@ -112,6 +112,8 @@ def test_a_failed_build_goes_on_where_it_was(tools, out):
     ("hangs", "kept"), [("yosys", [".lock"]), ("nextpnr", [".lock", "cells", "synthesis"])]
 )
 def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out, hangs, kept):
+    # A shell starts what runs in its background with interrupts ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     tools(hangs=hangs)
     running = []
 
@@ -125,6 +127,7 @@ def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out,
     threading.Thread(target=interrupt_when_running, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         build(job(seeds=2), out)
+    signal.signal(signal.SIGINT, inherited)
     assert not running[0].exists()
     assert os.listdir(out) == [STEPS]
     assert sorted(name.partition("-")[0] for name in os.listdir(out / STEPS)) == kept

@@ -224,7 +224,13 @@ def test_the_command_simulates_a_board_until_it_is_interrupted(settings, spec, p
     grid = f"{spec.grid_rows},{spec.grid_columns}"
     command = [sys.executable, "-m", "eigenbar", "simulate-board", "--grid", grid,
                "--device-states", "256", "--damage", "0.2", "--config", config]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # What a shell started in the background ignores interruptions, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         _, port, _, baud = process.stdout.readline().split()
         with open_board(port, int(baud), settings.parameters, spec) as harness:
             for _ in range(10):
