@@ -1,4 +1,4 @@
-"""The FPGA boards that `eigenbar build` knows: what is on them, and which machine fits.
+"""The FPGA boards that `eigenbar build` knows: what is on them, and which machine is made for them.
 
 Devices, pins and clocks are amaranth-boards', under whose names the boards go. Here stands what
 that package cannot know: which of the pins the machine uses, its clock and its parameters.
@@ -52,7 +52,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class BoardSpec:
-    """A board, and the machine that fits it with room. Immutable."""
+    """A board, and the machine that is made for it unless another is asked for. Immutable."""
 
     name: str
     platform: type[Platform]

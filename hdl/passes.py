@@ -223,7 +223,7 @@ class PassEngine(wiring.Component):
         ]
 
         final = running & inner_end & outer_end
-        m.d.comb += self.ready.eq((~running | (inner_end & outer_end)) & free)
+        m.d.comb += self.ready.eq((~running | final) & free)
         with m.If(~free):
             m.d.sync += [wait.eq(wait - 1), free.eq(wait == 1)]
         with m.If(running):
@@ -274,10 +274,8 @@ class PassEngine(wiring.Component):
         base = Signal.like(out.factor)
         m.d.sync += [
             sample.eq(Mux(past_history, sample + 1, 0)),
-            past_history.eq((inner + 1 >= digits) & ~inner_end),
+            past_history.eq(running & ~inner_end & (inner + 1 >= digits)),
         ]
-        with m.If(~running | final):
-            m.d.sync += past_history.eq(0)
         m.d.comb += [
             row.eq(inner),
             base.eq(Mux(order.side, delta_base, x_base)),

@@ -1,6 +1,6 @@
 """Walking over the tiles, and the bits, of a read."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for, ceil_log2
@@ -131,12 +131,12 @@ class ReadWalk(wiring.Component):
         further_bit = (self.bit + 1, driven_tile, self.driven_row, sensed_tile, line)
         following = [Signal.like(value, name=f"next_{value.name}") for value in place]
         for condition, values in (
-            (None, further_bit),
+            (Const(1), further_bit),
             (self.final, further_driven),
             (self.final & last_driven, further_sensed),
             (self.final & last_driven & last_sensed, first),
         ):
-            with m.If(1 if condition is None else condition):
+            with m.If(condition):
                 m.d.sync += [new.eq(value) for new, value in zip(following, values, strict=True)]
         with m.If(self.next):
             m.d.sync += [old.eq(new) for old, new in zip(place, following, strict=True)]

@@ -16,10 +16,8 @@ _S = scalar.SIGNIFICAND_BITS
 _MIN, _MAX = scalar.EXPONENT_MIN, scalar.EXPONENT_MAX
 
 
-def round_to_scalar(
-    m: Module, fraction: Value, power: Value, name: str, *, offset: int = 0
-) -> data.View:
-    """The scalar nearest to `fraction` / 2**len(fraction) * 2**(`power` + `offset`), ties to even.
+def round_to_scalar(m: Module, fraction: Value, power: Value, name: str) -> data.View:
+    """The scalar nearest to `fraction` / 2**len(fraction) * 2**`power`, ties to even.
 
     `fraction` has its leading bit set or counts as zero. Golden counterpart: `round_scalar`. The
     significand rounded up and what the exponent may become are worked out beside whether to round
@@ -35,11 +33,11 @@ def round_to_scalar(
     m.d.comb += [
         up.eq(rest[-1] & (rest[:-1].any() | kept[0])),
         higher.eq(kept + 1),
-        large.eq(Mux(carry, power > _MAX - 1 - offset, power > _MAX - offset)),
-        small.eq(Mux(carry, power < _MIN - 1 - offset, power < _MIN - offset)),
+        large.eq(Mux(carry, power > _MAX - 1, power > _MAX)),
+        small.eq(Mux(carry, power < _MIN - 1, power < _MIN)),
         # A carry leaves zeros below it, so the leading bit is one with it and without.
         result.significand.eq(Cat(Mux(up, higher, kept)[: _S - 1], 1)),
-        result.exponent.eq(Mux(carry, power + (1 + offset), power + offset)),
+        result.exponent.eq(Mux(carry, power + 1, power)),
     ]
     with m.If(large):
         m.d.comb += [result.significand.eq(-1), result.exponent.eq(_MAX)]

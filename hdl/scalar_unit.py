@@ -38,6 +38,9 @@ PRODUCT_CYCLES = 5
 SUM_CYCLES = 10
 """Clock cycles of an instruction that adds or subtracts."""
 
+RANK_CYCLES = 1
+"""Clock cycles of a rank beside its instructions."""
+
 _S = scalar.SIGNIFICAND_BITS
 _WIDE = 2 * _S + 4  # bits of an exact sum of scalars, but for a sticky bit
 _SHIFT_MAX = 63
@@ -91,7 +94,8 @@ class ScalarUnit(wiring.Component):
     for the rank at `group` and `column`, or unless `single` for all from there on to that at
     `last_group` and `last_column`; `done` is high in the cycle after its last write. A scalar is
     that of `golden_model.scalar`, and every instruction's result equals the golden function's on
-    every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`, and a rank one cycle besides.
+    every bit. A product takes `PRODUCT_CYCLES`, a sum `SUM_CYCLES`, and a rank
+    `RANK_CYCLES` besides.
 
     The rank in hand is shown by `rank_group` and `rank_column`; `overlap` (with its sign),
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it,

@@ -16,7 +16,7 @@ from hdl.datapath import dots_stage, projected_stage, settled_stage
 from hdl.orthogonaliser import READY_LEAD
 from hdl.passes import spacing
 from hdl.scalar_programs import PROGRAMS, Operation
-from hdl.scalar_unit import PRODUCT_CYCLES, SUM_CYCLES
+from hdl.scalar_unit import PRODUCT_CYCLES, RANK_CYCLES, SUM_CYCLES
 
 TOLD = 3
 """Cycles from what a pass waits for being told to its first step."""
@@ -29,7 +29,7 @@ def program_cycles(name: str, ranks: int) -> int:
     """Cycles from the state that starts a scalar program to the state after it."""
     products = sum(item.operation == Operation.MULTIPLY for item in PROGRAMS[name])
     sums = len(PROGRAMS[name]) - products
-    return ranks * (1 + PRODUCT_CYCLES * products + SUM_CYCLES * sums) + STARTED
+    return ranks * (RANK_CYCLES + PRODUCT_CYCLES * products + SUM_CYCLES * sums) + STARTED
 
 
 @dataclass

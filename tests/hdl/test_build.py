@@ -108,12 +108,19 @@ def test_a_failed_build_goes_on_where_it_was(tools, out):
     assert tools.calls() == ["yosys", "cells", "nextpnr 1", "packer", "packer"]
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts raise: a shell starts what runs in its background with interrupts ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
 @pytest.mark.parametrize(
     ("hangs", "kept"), [("yosys", [".lock"]), ("nextpnr", [".lock", "cells", "synthesis"])]
 )
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out, hangs, kept):
-    # A shell starts what runs in its background with interrupts ignored.
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     tools(hangs=hangs)
     running = []
 
@@ -127,7 +134,6 @@ def test_an_interruption_ends_the_tools_and_leaves_nothing_half_done(tools, out,
     threading.Thread(target=interrupt_when_running, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         build(job(seeds=2), out)
-    signal.signal(signal.SIGINT, inherited)
     assert not running[0].exists()
     assert os.listdir(out) == [STEPS]
     assert sorted(name.partition("-")[0] for name in os.listdir(out / STEPS)) == kept
