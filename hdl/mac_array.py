@@ -3,7 +3,6 @@
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import bits_for
 
 from golden_model.parameters import Parameters
 from hdl.shapes import factor_row, wide_row
@@ -59,25 +58,23 @@ class MacArray(wiring.Component):
                 controls[name] = Signal(name=f"{name}_{stage}")
                 m.d.sync += controls[name].eq(value)
         m.d.sync += self.valid.eq(controls["step"] & controls["last"])
-        shift_bits = bits_for(p.width - 2)
-        low = shift_bits // 2
         for c in range(p.columns):
-            high_shift = Signal(shift_bits - low, name=f"high_shift_{c}")
-            m.d.sync += high_shift.eq(self.raise_by[c] >> low)
+            power = Signal(p.width - 1, name=f"power_{c}")
+            m.d.sync += power.eq(Mux(self.raised, 1 << self.raise_by[c], 0))
             for lane in range(p.lanes):
                 left = Signal(signed(p.width), name=f"left_{c}_{lane}")
                 right = Signal(signed(p.width), name=f"right_{c}_{lane}")
                 product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}")
-                begin = Mux(self.raised, self.begin[c][lane], 0)
-                half = Signal(signed(p.width + (1 << low) - 1), name=f"half_raised_{c}_{lane}")
+                begin = Signal(signed(p.width), name=f"begin_{c}_{lane}")
                 base = Signal(signed(2 * p.width - 2), name=f"base_{c}_{lane}")
                 total = Signal(signed(p.accumulator_bits), name=f"total_{c}_{lane}")
                 m.d.sync += [
                     left.eq(self.left[c][lane]),
                     right.eq(self.right[c][lane]),
                     product.eq(left * right),
-                    half.eq(begin.as_signed() << self.raise_by[c][:low]),
-                    base.eq(half << (high_shift << low)[:shift_bits]),
+                    begin.eq(self.begin[c][lane]),
+                    # A multiplier is cheaper than a shifter in LUTs, and as fast as its neighbour.
+                    base.eq(begin * power),
                 ]
                 raised = total << (p.width - 1)
                 kept = Mux(controls["horner"], raised, total)
