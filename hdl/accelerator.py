@@ -193,23 +193,25 @@ class Accelerator(wiring.Component):
         # Commands, status and errors
         busy = core.busy
         start, read = registers.control_start, registers.control_read
-        starting = (start | read) & ~busy
+        # Of the cycle before, so that a command reaches everything that it begins.
+        idle, started = Signal(), Signal()
+        starting = (start | read) & idle
+        m.d.sync += [idle.eq(~(busy | start | read)), started.eq(starting)]
         aborting = Signal()  # a register: it resets most of the machine
         m.d.sync += aborting.eq(registers.control_abort & busy)
         done = Signal()
-        with m.If(starting | aborting):
+        with m.If(started | aborting):
             m.d.sync += done.eq(0)
         with m.Elif(core.finished | core.read_finished):
             m.d.sync += done.eq(1)
-        malformed = core.packet_short | core.packet_long
         m.d.sync += core.drain.eq(
             ~busy
             & (registers.error_packet_short | registers.error_packet_long | registers.error_aborted)
         )
         errors = [field.name for field in registers.map["ERROR"].fields]
         m.d.comb += [
-            core.start.eq(start & ~busy),
-            core.read.eq(read & ~busy),
+            core.start.eq(start & idle),
+            core.read.eq(read & ~start & idle),
             core.abort.eq(aborting),
             # The next write is looked at while a command that starts is on its way.
             registers.busy.eq(busy | start | read),
@@ -220,7 +222,7 @@ class Accelerator(wiring.Component):
             ),
             registers.status_phase.eq(core.phase),
             registers.error_dimensions_set.eq(core.refused),
-            registers.error_start_busy_set.eq(((start | read) & busy) | (start & read)),
+            registers.error_start_busy_set.eq(((start | read) & ~idle) | (start & read)),
             registers.error_packet_short_set.eq(core.packet_short),
             registers.error_packet_long_set.eq(core.packet_long),
             registers.error_aborted_set.eq(aborting),
@@ -242,7 +244,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             update.start.eq(core.update_start),
             update.ready.eq(self.array_ready),
-            update.abort.eq(aborting | malformed),
+            update.abort.eq(aborting | core.malformed),
             core.update_done.eq(update.done),
             update.kappa.eq(kappa),
             core.fetch_delta.eq(update.fetch_delta),
@@ -264,7 +266,7 @@ class Accelerator(wiring.Component):
             core.adc_saturated.eq(self.adc_saturated),
         ]
         update_cycles = Signal(32)
-        with m.If(starting):
+        with m.If(started):
             m.d.sync += update_cycles.eq(0)
         with m.Elif(update.busy):
             m.d.sync += update_cycles.eq(update_cycles + 1)

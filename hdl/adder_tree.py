@@ -38,7 +38,7 @@ class AdderTree(wiring.Component):
             depth += 1
             for i in range(0, len(level), 2):
                 total = level[i] + level[i + 1]
-                held = Signal(total.shape(), name=f"sum_{depth - 1}_{i}")
+                held = Signal(total.shape(), name=f"sum_{depth - 1}_{i}", reset_less=True)
                 if depth % self._levels and len(level) > 2:
                     m.d.comb += held.eq(total)
                 else:

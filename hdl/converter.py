@@ -56,7 +56,7 @@ class Converter(wiring.Component):
         m = Module()
         p = self.parameters
         wide = max(p.dot_bits, scalar.SIGNIFICAND_BITS + 2)
-        pending = Signal(dot_products(p))
+        pending = Signal(dot_products(p), reset_less=True)
         busy = Signal()
         beside = Signal(
             data.StructLayout(
@@ -89,7 +89,7 @@ class Converter(wiring.Component):
         ]
 
         magnitude, counted, coarse, normal = (
-            Signal(unsigned(wide), name=name)
+            Signal(unsigned(wide), name=name, reset_less=True)
             for name in ("magnitude", "counted", "coarse", "normal")
         )
         zero_bytes, length = Signal(range(wide // 8 + 2)), Signal(EXPONENT)

@@ -36,14 +36,15 @@ class Core(wiring.Component):
     """SBPCA of one batch: packets in, factors and scalars out, bit for bit as `golden_model.fixed`.
     Reads: vectors in, sums out, as `golden_model.reads` (`Reader`).
 
-    `start` begins a batch, `read` a run of reads; both are ignored while `busy`, and `read` beside
-    `start`. The configuration must not change while `busy`. `abort` stops everything in one cycle,
-    except that a packet on its way out is finished; a malformed packet aborts likewise and pulses
-    `packet_short` or `packet_long`. `drain` discards input while idle. `weight`, `scale` and
-    `update_scale` hold from the end of a batch (`finished`) to the next `start`; `read_finished`
-    tells the end of reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a
-    start on, that the bounds of slots are in order, and that the layer lies within the grid.
-    `written` has the scalar unit's writes, for a trace.
+    `start` begins a batch, `read` a run of reads; neither may come while `busy`, nor both at once.
+    The configuration must not change while `busy`. `abort` stops everything: `busy` is low from the
+    second cycle after it on, unless a packet is on its way out, which is finished. A malformed
+    packet aborts likewise and pulses `malformed` and one of `packet_short` and `packet_long`.
+    `drain` discards input while idle. `weight`, `scale` and `update_scale` hold from the end of a
+    batch (`finished`) to the next `start`; `read_finished` tells the end of reads. `slots_valid`
+    and `tiles_valid` tell, from the second cycle after a start on, that the bounds of slots are in
+    order, and that the layer lies within the grid. `written` has the scalar unit's writes, for a
+    trace.
 
     Counters of the last run: `cycles` busy, `phase_cycles` of them in each `Phase`,
     `multiply_cycles` in which the array took a step, `saturations` of words.
@@ -83,6 +84,7 @@ class Core(wiring.Component):
                 "refused": Out(1),
                 "packet_short": Out(1),
                 "packet_long": Out(1),
+                "malformed": Out(1),
                 "phase": Out(Phase),
                 "weight": Out(scalars),
                 "scale": Out(scalars),
@@ -117,8 +119,10 @@ class Core(wiring.Component):
         sequencer = Sequencer(self.parameters)
         sender = Sender(self.parameters)
         reader = self._reader
-        abort = Signal()
-        aborting = ResetInserter(abort)
+        # A register resets most of the core, which goes on for a cycle that must not count.
+        abort, resetting = Signal(), Signal()
+        m.d.sync += resetting.eq(abort)
+        aborting = ResetInserter(resetting)
         m.submodules.loader = aborting(loader)
         m.submodules.datapath = aborting(datapath)
         m.submodules.scalar_unit = aborting(scalars)
@@ -127,24 +131,26 @@ class Core(wiring.Component):
         m.submodules.sequencer = aborting(sequencer)
         m.submodules.sender = sender
         m.submodules.reader = reader
-        m.d.comb += abort.eq(self.abort | self.packet_short | self.packet_long)
+        m.d.comb += [
+            self.malformed.eq((loader.malformed & ~resetting) | reader.malformed),
+            abort.eq(self.abort | self.malformed),
+        ]
 
-        start = (self.start | self.read) & ~self.busy
         m.d.comb += [
             self.busy.eq(sequencer.busy | sender.busy | reader.busy),
-            self.finished.eq(sequencer.finished),
+            self.finished.eq(sequencer.finished & ~resetting),
             self.read_finished.eq(reader.finished),
-            self.refused.eq(sequencer.refused | reader.refused),
+            self.refused.eq((sequencer.refused & ~resetting) | reader.refused),
             self.phase.eq(Mux(reader.busy, reader.phase, sequencer.phase)),
-            self.packet_short.eq(loader.short | reader.short),
-            self.packet_long.eq(loader.long | reader.long),
-            sequencer.start.eq(self.start & ~self.busy),
+            self.packet_short.eq((loader.short & ~resetting) | reader.short),
+            self.packet_long.eq((loader.long & ~resetting) | reader.long),
+            sequencer.start.eq(self.start),
             sequencer.pulses_valid.eq(self.slots_valid & self.tiles_valid),
             sequencer.state_loaded.eq(loader.state_loaded),
             sequencer.full.eq(loader.full),
             sequencer.sender_busy.eq(sender.busy),
             sequencer.update_done.eq(self.update_done),
-            self.update_start.eq(sequencer.update_start),
+            self.update_start.eq(sequencer.update_start & ~resetting),
             loader.start.eq(sequencer.loader_start),
             loader.drain.eq(self.drain),
             loader.release.eq(datapath.release),
@@ -168,7 +174,7 @@ class Core(wiring.Component):
             scalars.single.eq(sequencer.program_single),
             scalars.group.eq(sequencer.program_group),
             scalars.column.eq(sequencer.program_column),
-            sender.start.eq(sequencer.sender_start),
+            sender.start.eq(sequencer.sender_start & ~resetting),
         ]
         for name in ("m", "n", "k", "block", "blocks", "last", "load", "store", "update"):
             m.d.comb += getattr(sequencer, name).eq(getattr(self, name))
@@ -184,7 +190,7 @@ class Core(wiring.Component):
         # Of loader and reader one runs at most, and the other takes and sends nothing.
         from_sender, from_reader = sender.output, reader.output
         m.d.comb += [
-            reader.start.eq(self.read & ~self.start & ~self.busy),
+            reader.start.eq(self.read),
             reader.abort.eq(abort),
             reader.settings.eq(self.read_settings),
             reader.vectors.eq(self.vectors),
@@ -280,17 +286,19 @@ class Core(wiring.Component):
             ]
 
         # Counters, a cycle behind
+        started = Signal()
         counted = Signal()
         multiplied = Signal()
         counted_phase = Signal.like(self.phase)
         saturated = Signal(range(1 << (len(datapath.saturations) + 1)))
         m.d.sync += [
+            started.eq(self.start | self.read),
             counted.eq(self.busy),
             counted_phase.eq(self.phase),
             multiplied.eq(datapath.multiplying),
             saturated.eq(datapath.saturations + orthogonaliser.saturated),
         ]
-        with m.If(start):
+        with m.If(started):
             m.d.sync += [self.cycles.eq(0), self.multiply_cycles.eq(0), self.saturations.eq(0)]
             m.d.sync += [count.eq(0) for count in self.phase_cycles]
         with m.Else():

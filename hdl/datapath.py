@@ -168,7 +168,7 @@ class Datapath(wiring.Component):
         m.submodules.pivots = pivots
 
         def registered(value: Value, name: str) -> Signal:
-            register = Signal.like(value, name=name)
+            register = Signal.like(value, name=name, reset_less=True)
             m.d.sync += register.eq(value)
             return register
 
@@ -202,7 +202,9 @@ class Datapath(wiring.Component):
         # Residuals and projections, narrowed to words as they are read
         residual_bits = bits_for(narrow.shift_max(p.accumulator_bits, p.width))
         bits = Signal(each_rank(p, residual_bits))
-        bits_read = Signal(each_column(p, residual_bits))  # of the group that is read
+        bits_read = Signal(
+            each_column(p, residual_bits), reset_less=True
+        )  # of the group that is read
         m.d.sync += bits_read.eq(bits[steps[_READ - 1].group])
         residual_read = residuals.read_port()
         m.d.comb += residual_read.addr.eq(row_address(p, steps[0].group, steps[0].row))

@@ -7,7 +7,7 @@ from amaranth.utils import bits_for
 
 from golden_model.scalar import SIGNIFICAND_BITS
 
-LATENCY = 6
+LATENCY = 7
 """Clock cycles from a word to its duty."""
 
 
@@ -58,19 +58,21 @@ class DutyScaler(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Magnitude; product; shift by bytes; shift by bits; rounding; clipping."""
+        """The word; magnitude; product; shift by bytes; shift by bits; rounding; clipping."""
         m = Module()
         valid = Signal(LATENCY)
-        negative = Signal(LATENCY - 1)
+        negative = Signal(LATENCY - 2)
+        word = Signal.like(self.word)
         m.d.sync += [
+            word.eq(self.word),
             valid.eq(Cat(self.valid, valid)),
-            negative.eq(Cat(self.word > 0, negative)),
+            negative.eq(Cat(word > 0, negative)),
         ]
         m.d.comb += self.duty_valid.eq(valid[-1])
 
         factor = Signal(self._width)
         product = Signal(self._width + SIGNIFICAND_BITS)
-        m.d.sync += [factor.eq(magnitude(self.word)), product.eq(factor * self.significand)]
+        m.d.sync += [factor.eq(magnitude(word)), product.eq(factor * self.significand)]
 
         # Doubled as the formula says, and once more so that bit 0 of the quotient is the guard.
         wide = Cat(Const(0, 2), product)

@@ -1,6 +1,6 @@
 """The multiply-accumulate array: lanes x columns, one multiplier each."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,22 +52,29 @@ class MacArray(wiring.Component):
         """Registers before and after each multiplier, then the accumulator."""
         m = Module()
         p = self.parameters
-        controls = {name: getattr(self, name) for name in ("step", "first", "last", "horner")}
-        for stage in range(2):
-            for name, value in controls.items():
-                controls[name] = Signal(name=f"{name}_{stage}")
-                m.d.sync += controls[name].eq(value)
-        m.d.sync += self.valid.eq(controls["step"] & controls["last"])
+        operands, products = (
+            {name: Signal(name=f"{name}_{stage}") for name in ("step", "first", "last", "horner")}
+            for stage in ("operands", "products")
+        )
+        goes_on = Signal()  # to the accumulator as it is
+        for name, operand in operands.items():
+            m.d.sync += [operand.eq(getattr(self, name)), products[name].eq(operand)]
+        m.d.sync += [
+            goes_on.eq(~operands["first"] & ~operands["horner"]),
+            self.valid.eq(products["step"] & products["last"]),
+        ]
         for c in range(p.columns):
-            power = Signal(p.width - 1, name=f"power_{c}")
+            power = Signal(p.width - 1, name=f"power_{c}", reset_less=True)
             m.d.sync += power.eq(Mux(self.raised, 1 << self.raise_by[c], 0))
             for lane in range(p.lanes):
-                left = Signal(signed(p.width), name=f"left_{c}_{lane}")
-                right = Signal(signed(p.width), name=f"right_{c}_{lane}")
-                product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}")
-                begin = Signal(signed(p.width), name=f"begin_{c}_{lane}")
-                base = Signal(signed(2 * p.width - 2), name=f"base_{c}_{lane}")
-                total = Signal(signed(p.accumulator_bits), name=f"total_{c}_{lane}")
+                left = Signal(signed(p.width), name=f"left_{c}_{lane}", reset_less=True)
+                right = Signal(signed(p.width), name=f"right_{c}_{lane}", reset_less=True)
+                product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}", reset_less=True)
+                begin = Signal(signed(p.width), name=f"begin_{c}_{lane}", reset_less=True)
+                base = Signal(signed(2 * p.width - 2), name=f"base_{c}_{lane}", reset_less=True)
+                total = Signal(
+                    signed(p.accumulator_bits), name=f"total_{c}_{lane}", reset_less=True
+                )
                 m.d.sync += [
                     left.eq(self.left[c][lane]),
                     right.eq(self.right[c][lane]),
@@ -76,9 +83,12 @@ class MacArray(wiring.Component):
                     # A multiplier is cheaper than a shifter in LUTs, and as fast as its neighbour.
                     base.eq(begin * power),
                 ]
-                raised = total << (p.width - 1)
-                kept = Mux(controls["horner"], raised, total)
-                with m.If(controls["step"]):
-                    m.d.sync += total.eq(Mux(controls["first"], base, kept) + product)
+                kept = Mux(goes_on, total, total << (p.width - 1))
+                start = Mux(products["first"], base, kept)
+                # The same in the low bits, where a LUT selects by two registers.
+                low = Mux(products["first"], base, 0) | Mux(goes_on, total, 0)
+                start = Cat(low[: p.width - 1], start[p.width - 1 :]).as_signed()
+                with m.If(products["step"]):
+                    m.d.sync += total.eq(start + product)
                 m.d.comb += self.result[c][lane].eq(total)
         return m

@@ -59,17 +59,19 @@ class Narrower(wiring.Component):
                 shifted = (value >> amount)[:kept].as_signed()
                 sticky = sticky | (bits[level] & value[:amount].any())
                 value = Mux(bits[level], shifted, value[:kept].as_signed()).as_signed()
-            value_q = Signal(signed(len(value)), name=f"value_{stage}")
-            sticky_q = Signal(name=f"sticky_{stage}")
-            bits_q = Signal(self.shift_bits, name=f"bits_{stage}")
+            value_q = Signal(signed(len(value)), name=f"value_{stage}", reset_less=True)
+            sticky_q = Signal(name=f"sticky_{stage}", reset_less=True)
+            bits_q = Signal(self.shift_bits, name=f"bits_{stage}", reset_less=True)
             m.d.sync += [value_q.eq(value), sticky_q.eq(sticky), bits_q.eq(bits)]
             value, sticky, bits = value_q, sticky_q, bits_q
         quotient = value[1:].as_signed()
         round_up = value[0] & (sticky | value[1])
         largest = (1 << (self.width - 1)) - 1
         saturated = round_up & (quotient == largest)
+        word = Signal.like(self.word, reset_less=True)
         m.d.sync += [
-            self.word.eq(Mux(saturated, largest, quotient + round_up)),
+            word.eq(Mux(saturated, largest, quotient + round_up)),
             self.saturated.eq(saturated),
         ]
+        m.d.comb += self.word.eq(word)
         return m

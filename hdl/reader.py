@@ -95,12 +95,12 @@ class Reader(wiring.Component):
     run may have left in the array's integrators. A drive begins when the array is
     `ready` and has sent all codes of the conversion before.
 
-    `start` begins (ignored while busy), `busy` is high from the next cycle, `read_cycles` long if
+    `start` begins (not while busy), `busy` is high from the next cycle, `read_cycles` long if
     nothing waits, and `finished` pulses in its last cycle; settings must hold meanwhile. Settings
     that are not allowed pulse `refused`. A packet that ends early pulses `short`, one that does not
-    end on its last beat `long`, and the run is over; `abort` ends a run likewise. A packet out once
-    begun is always finished, and `busy` stays high for it. `unexpected` pulses for codes that no
-    conversion asked for.
+    end on its last beat `long`, both `malformed`, and the run is over; `abort` ends a run likewise.
+    A packet out once begun is always finished, and `busy` stays high for it. `unexpected` pulses
+    for codes that no conversion asked for.
 
     `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent,
     the last one's from the second cycle after `finished` on.
@@ -124,6 +124,7 @@ class Reader(wiring.Component):
                 "refused": Out(1),
                 "short": Out(1),
                 "long": Out(1),
+                "malformed": Out(1),
                 "phase": Out(Phase),
                 "adc_saturations": Out(COUNTER_BITS),
                 "sum_saturations": Out(COUNTER_BITS),
@@ -176,7 +177,7 @@ class Reader(wiring.Component):
         ]
         m.d.comb += [
             self.busy.eq((state != State.IDLE) | sender.busy),
-            begin.eq(self.start & ~self.busy & ~self.abort),
+            begin.eq(self.start & ~self.abort),
             walk.settings.eq(settings),
             walk.first.eq(begin),
             # Codes
@@ -229,6 +230,7 @@ class Reader(wiring.Component):
                 self.sum_saturations.eq(self.sum_saturations + sums.sum_saturations),
             ]
         m.d.sync += [self.short.eq(0), self.long.eq(0), wait.eq(0), slot_end.eq(slot == last_slot)]
+        m.d.sync += self.malformed.eq(0)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 m.d.sync += [clearing.eq(1), row.eq(0), slot.eq(0)]
@@ -250,6 +252,7 @@ class Reader(wiring.Component):
                         m.d.sync += [row.eq(0), state.eq(State.FILL)]
                     with m.If(self.input.payload.last != end):
                         m.d.sync += [self.short.eq(~end), self.long.eq(end), state.eq(State.IDLE)]
+                        m.d.sync += self.malformed.eq(1)
             with m.Case(State.FILL):
                 m.d.comb += self.phase.eq(Phase.READ)
                 m.d.sync += row.eq(row + 1)
@@ -289,6 +292,7 @@ class Reader(wiring.Component):
         with m.If(self.abort):
             m.d.comb += sender.start.eq(0)
             m.d.sync += [state.eq(State.IDLE), wait.eq(0), self.short.eq(0), self.long.eq(0)]
+            m.d.sync += self.malformed.eq(0)
         return m
 
     def _fill(

@@ -188,12 +188,14 @@ class UpdateDriver(wiring.Component):
 
         read, reading = self.read, self.read.active
         state = Signal(State)
-        begin, clear = Signal(), Signal()
+        driving = Signal()  # in State.DRIVE
+        begin, clear, clear_lines = Signal(), Signal(), Signal()
         seed = Signal(WORD_BITS)
         further = Signal(TIMING_BITS + 1)
         down = Signal()
         m.d.sync += [
             clear.eq(begin),
+            clear_lines.eq(begin | read.clear),
             seed.eq(line_seed(mixer.a)),
             further.eq(self.length_less_1 + self.dead),
         ]
@@ -235,7 +237,7 @@ class UpdateDriver(wiring.Component):
             column_driver.duties.eq(Mux(reading, read.duties, columns.read_duties)),
             column_driver.fire.eq(Mux(reading, read.fire & read.transposed, sequencer.fire)),
             # Slots
-            sequencer.run.eq((state == State.DRIVE) & self.ready),
+            sequencer.run.eq(driving & self.ready),
             sequencer.abort.eq(self.abort),
             sequencer.log2.eq(log2),
             sequencer.further.eq(further),
@@ -264,12 +266,12 @@ class UpdateDriver(wiring.Component):
                     0,
                 )
             ),
-            counter.clear.eq(clear | read.clear),
+            counter.clear.eq(clear_lines),
             self.pulses.eq(counter.count),
         ]
         for driver in (row_driver, column_driver):
             m.d.comb += [
-                driver.clear.eq(clear | read.clear),
+                driver.clear.eq(clear_lines),
                 driver.draw.eq(sequencer.fire),
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled | reading),
@@ -342,11 +344,12 @@ class UpdateDriver(wiring.Component):
                 with m.If(columns.done):
                     m.d.sync += state.eq(State.LOAD)
             with m.Case(State.LOAD), m.If(loader.done):
-                m.d.sync += state.eq(State.DRIVE)
+                m.d.sync += [state.eq(State.DRIVE), driving.eq(1)]
             with m.Case(State.DRIVE):
                 m.d.sync += wait.eq(0)
                 with m.If(sequencer.last):
                     m.d.sync += state.eq(Mux(loader.last, State.DRAIN, State.LOAD))
+                    m.d.sync += driving.eq(0)
             with m.Case(State.DRAIN), m.If(wait == drain_cycles(p) - 1):
                 m.d.sync += wait.eq(0)
                 with m.If(self.rank + 1 == self.k):
@@ -354,7 +357,7 @@ class UpdateDriver(wiring.Component):
                 with m.Else():
                     m.d.sync += [state.eq(State.FETCH_KAPPA), self.rank.eq(self.rank + 1)]
         with m.If(self.abort):
-            m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]
+            m.d.sync += [state.eq(State.IDLE), self.done.eq(0), driving.eq(0)]
         return m
 
     def _plan(self, m: Module, columns: ColumnDuties) -> Signal:
