@@ -181,6 +181,7 @@ def _reads_and_updates_alternate(m, dut, inside):
     settled = past(m, dut.busy & ~dut.abort & ~ResetSignal())
     m.d.comb += [
         Assert(state <= State.DRAIN),
+        Assert(inside.driving == (state == State.DRIVE)),
         Assert(~settled | (further == dut.length_less_1 + dut.dead)),
         Assert((state == State.DRIVE) | (sequencer.left == 0)),
         Assert(sequencer.left <= further),
@@ -291,7 +292,10 @@ def test_lines_are_driven_in_slots_only():
         ("column_driver.negative_level.eq(~down)", "column_driver.negative_level.eq(down)"),
         ('levels == SCHEMES.index("V/3")', 'levels == SCHEMES.index("V/2")'),
         ("down.eq(sequencer.row_negative ^ sequencer", "down.eq(sequencer"),
-        ("m.d.sync += [state.eq(State.IDLE), self.done.eq(0)]", "m.d.sync += self.done.eq(0)"),
+        (
+            "m.d.sync += [state.eq(State.IDLE), self.done.eq(0), driving.eq(0)]",
+            "m.d.sync += self.done.eq(0)",
+        ),
     ],
 )
 def test_a_broken_update_driver_is_not_proved(old, new):

@@ -51,6 +51,7 @@ def an_update_comes_to_its_end(m, dut, inside):
     settled = past(m, dut.busy & ~dut.abort & ~ResetSignal())
     m.d.comb += [
         Assert(state <= State.DRAIN),
+        Assert(inside.driving == (state == State.DRIVE)),
         Assert((state == State.IDLE) | (dut.rank < dut.k)),
         Assert(~settled | (duties.rows == rows_m)),
         Assert(~settled | (loader.rows_n == rows_n)),
