@@ -272,7 +272,7 @@ class Datapath(wiring.Component):
                     m.d.comb += multiplier.eq(Array(digits)[step.digit])
                 with m.Case(ScalarSource.PROJECTION):
                     m.d.comb += multiplier.eq(projection[c])
-                with m.Case(ScalarSource.COEFFICIENT):
+                with m.Default():  # ScalarSource.COEFFICIENT
                     m.d.comb += multiplier.eq(self.coefficient[step.group][c])
             with m.Switch(step.left):
                 for source, row in (
@@ -280,10 +280,11 @@ class Datapath(wiring.Component):
                     (Left.FACTOR, own_factor[c]),
                     (Left.RESIDUAL, words[c]),
                     (Left.PIVOT_COLUMN, pivot_row),
-                    (Left.PIVOT, kept_pivot_row),
                 ):
                     with m.Case(source):
                         m.d.comb += array.left[c].eq(row)
+                with m.Default():  # Left.PIVOT
+                    m.d.comb += array.left[c].eq(kept_pivot_row)
             with m.Switch(step.right):
                 with m.Case(Right.FACTOR):
                     m.d.comb += array.right[c].eq(own_factor[c])
