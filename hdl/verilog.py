@@ -54,7 +54,7 @@ class Design:
 
 def to_verilog(component: wiring.Component) -> str:
     """The Verilog of `component` as module `NAME`, for simulators and synthesis alike."""
-    text = verilog.convert(component, name=NAME, strip_internal_attrs=True)
+    text = verilog.convert(component, name=NAME, emit_src=False, strip_internal_attrs=True)
     return leave_collisions_open(join_assignments(text))
 
 
