@@ -54,9 +54,11 @@ class Design:
 
 def to_verilog(component: wiring.Component) -> str:
     """The Verilog of `component` as module `NAME`, for simulators and synthesis alike."""
-    return join_assignments(verilog.convert(component, name=NAME, strip_internal_attrs=True))
+    text = verilog.convert(component, name=NAME, emit_src=False, strip_internal_attrs=True)
+    return leave_collisions_open(join_assignments(text))
 
 
+_MODULE_END = re.compile(r"(?<=\nendmodule\n)")
 _NAME = r"(?P<name>\\\S+ |[A-Za-z_]\w*)"
 _DECLARATION = re.compile(rf"  (?:wire|output) \[(?P<high>\d+):0\] {_NAME};\n")
 _PART = re.compile(
@@ -71,7 +73,7 @@ def join_assignments(text: str) -> str:
     every change of a part, a hundred times as slow. Joined are plain values: an operator's width
     depends on where it stands.
     """
-    return "".join(_joined(module) for module in re.split(r"(?<=\nendmodule\n)", text))
+    return "".join(_joined(module) for module in _MODULE_END.split(text))
 
 
 def _joined(module: str) -> str:
@@ -94,4 +96,27 @@ def _joined(module: str) -> str:
             dropped |= {part.start() for part in matches}
     return _PART.sub(
         lambda part: joined.get(part.start(), "" if part.start() in dropped else part[0]), module
+    )
+
+
+_MEMORY = re.compile(rf"  reg (?:\[\d+:0\] )?{_NAME} ?\[\d+:0\];\n")
+
+
+def leave_collisions_open(text: str) -> str:
+    """Verilog `text` by which a word may be anything that is read in the cycle that writes it.
+
+    Nothing uses such a word, see `hdl.flow`; Yosys then builds no logic around block RAMs for it.
+    Only memories all of whose reads are clocked say so: Yosys may draw a register behind another
+    read into the memory, and what that register takes is used.
+    """
+    return "".join(_left_open(module) for module in _MODULE_END.split(text))
+
+
+def _left_open(module: str) -> str:
+    """`leave_collisions_open` of one module."""
+    return _MEMORY.sub(
+        lambda memory: (
+            memory[0] if f" = {memory['name']}[" in module else f"  (* no_rw_check *)\n{memory[0]}"
+        ),
+        module,
     )

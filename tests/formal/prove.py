@@ -3,6 +3,7 @@
 A proof is a function `properties(m, dut, inside)` that adds assertions (and assumptions on the
 inputs) in `m` about the component `dut`; `inside` reaches signals inside it, for invariants. All
 inputs are free in every cycle, the reset among them: what is proved holds under resets at any time.
+Free is, too, what a memory answers to a clocked read of the word that is written in that cycle.
 
 Methods: `induction` proves for all time, by k-induction with k = `depth`; `bounded` for the first
 `depth` cycles after power-up. `reach` looks for a run of at most `depth` cycles to each `Cover`
@@ -28,6 +29,8 @@ from amaranth.back import rtlil
 from amaranth.hdl import Assert, Const, Fragment
 from amaranth.lib import stream
 from amaranth.lib.wiring import Component, In
+
+from hdl.flow import LEAVE_COLLISIONS_OPEN
 
 TIMEOUT_SECONDS = 1200
 
@@ -166,7 +169,8 @@ def prove(dut: Component, properties: Properties, *, method: str, depth: int) ->
         (folder / "proof.sby").write_text(
             f"[options]\nmode {mode}\ndepth {depth}\ntimeout {TIMEOUT_SECONDS}\n"
             "[engines]\nsmtbmc z3\n"
-            "[script]\nread_rtlil top.il\nprep -top top\n"
+            f"[script]\nread_rtlil top.il\n{LEAVE_COLLISIONS_OPEN}\nprep -top top\n"
+            "memory_nordff\nsetundef -anyseq\n"
             "[files]\ntop.il\n"
         )
         (folder / "bin").mkdir()

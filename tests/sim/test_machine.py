@@ -59,10 +59,10 @@ def digits():
     return datasets.load("digits")
 
 
-def compare_reads(machine, layer, crossbar, settings, random, transposed):
+def compare_reads(machine, layer, crossbar, parameters, random, transposed):
     """Random codes through a layer's array, some of which saturate ADCs and partial sums."""
     reads = Reads("analog", dac_bits=4, adc_bits=6, sum_bits=6, output_bound=0.5)
-    lines = settings.parameters.tile_columns if transposed else settings.parameters.tile_rows
+    lines = parameters.tile_columns if transposed else parameters.tile_rows
     spec = ReadSpec(reads, lines, crossbar.largest_cell)
     cells, _ = crossbar.signed_cells
     driven = (cells[:, :-1] if transposed else cells.T).astype(spec.dtype)
@@ -77,52 +77,57 @@ def compare_reads(machine, layer, crossbar, settings, random, transposed):
     assert np.array_equal(saturated, vectors)
 
 
+def compare_layers(machine, parameters, plans, turns):
+    """Batches, updates and reads of layers that take `turns`: each a layer, and the encoding."""
+    random = np.random.default_rng(4)
+    run = golden_runner(parameters)
+    states, crossbars = {}, {}
+    for layer in sorted({layer for layer, _ in turns}):
+        plan = plans[layer]
+        states[layer] = initial_fixed_state(parameters, plan.m, plan.n, plan.rank, layer)
+        crossbars[layer] = Crossbar(parameters, plan.m, plan.n, 1.0, 256)
+        crossbars[layer].program(random.uniform(-1, 1, (plan.m, plan.n)))
+        machine.program(layer, crossbars[layer].conductances)
+    for batch, (layer, scrambled) in enumerate(turns):
+        plan = plans[layer]
+        a, d = (Samples(random.integers(-127, 128, (13, size))) for size in (plan.n, plan.m))
+        result = machine.factorise(layer, states[layer], a, d, 5, 0.5)
+        expected = run(states[layer], a, d, 5, 0.5)
+        for name in ("x", "delta", "weight"):
+            assert np.array_equal(getattr(result.state, name), getattr(expected.state, name))
+        assert np.array_equal(result.scale, expected.scale)
+        assert result.saturations == expected.saturations
+        states[layer] = result.state
+
+        rate = round_scalar(2.0 ** (-parameters.width * 2))
+        counters = machine.update(layer, Pulses(rate, 0, 5, scrambled, seed=batch))
+        report = crossbars[layer].update(
+            expected.state.x,
+            expected.state.delta,
+            [multiply(scale, rate) for scale in expected.scale.tolist()],
+            slots_min=0,
+            slots_max=5,
+            scrambled=scrambled,
+            seed=batch,
+        )
+        assert report.coincidences > 0
+        assert (counters.pulses, counters.clips) == (report.pulses, report.clips)
+        assert counters.coincidences == report.coincidences
+        for each, crossbar in crossbars.items():
+            assert np.array_equal(machine.conductances(each), crossbar.conductances)
+        for transposed in (False, True):
+            compare_reads(machine, layer, crossbars[layer], parameters, random, transposed)
+
+
 @pytest.mark.parametrize(("harness", "simulator"), HARNESSES)
 def test_layers_that_take_turns_on_a_machine_equal_the_golden_model(
     settings, digits, harness, simulator
 ):
     simulation = Simulation(harness, simulator)
-    random = np.random.default_rng(4)
-    parameters = settings.parameters
     plans = settings.plan(digits.shape, digits.classes)
-    run = golden_runner(parameters)
-    states, crossbars = {}, {}
+    turns = [(0, True), (3, False), (0, False), (3, True)]  # conv1 and fc2
     with rtl_training.machine(settings, digits.shape, digits.classes, simulation) as machine:
-        for layer in (0, 3):  # conv1 and fc2
-            plan = plans[layer]
-            states[layer] = initial_fixed_state(parameters, plan.m, plan.n, plan.rank, layer)
-            crossbars[layer] = Crossbar(parameters, plan.m, plan.n, 1.0, 256)
-            crossbars[layer].program(random.uniform(-1, 1, (plan.m, plan.n)))
-            machine.program(layer, crossbars[layer].conductances)
-        for batch, (layer, scrambled) in enumerate([(0, True), (3, False), (0, False), (3, True)]):
-            plan = plans[layer]
-            a, d = (Samples(random.integers(-127, 128, (13, size))) for size in (plan.n, plan.m))
-            result = machine.factorise(layer, states[layer], a, d, 5, 0.5)
-            expected = run(states[layer], a, d, 5, 0.5)
-            for name in ("x", "delta", "weight"):
-                assert np.array_equal(getattr(result.state, name), getattr(expected.state, name))
-            assert np.array_equal(result.scale, expected.scale)
-            assert result.saturations == expected.saturations
-            states[layer] = result.state
-
-            rate = round_scalar(2.0 ** (-parameters.width * 2))
-            counters = machine.update(layer, Pulses(rate, 0, 5, scrambled, seed=batch))
-            report = crossbars[layer].update(
-                expected.state.x,
-                expected.state.delta,
-                [multiply(scale, rate) for scale in expected.scale.tolist()],
-                slots_min=0,
-                slots_max=5,
-                scrambled=scrambled,
-                seed=batch,
-            )
-            assert report.coincidences > 0
-            assert (counters.pulses, counters.clips) == (report.pulses, report.clips)
-            assert counters.coincidences == report.coincidences
-            for each, crossbar in crossbars.items():
-                assert np.array_equal(machine.conductances(each), crossbar.conductances)
-            for transposed in (False, True):
-                compare_reads(machine, layer, crossbars[layer], settings, random, transposed)
+        compare_layers(machine, settings.parameters, plans, turns)
         assert machine.counters()["cycles"] > machine.counters()["cycles"] == 0
 
 
