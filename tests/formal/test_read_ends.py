@@ -103,7 +103,7 @@ def a_run_of_reads_comes_to_its_end(m, dut, inside):
         Assert(~checked | (walk.driven_rows == driven_rows)),
         Assert(~checked | (walk.last_bit == last_bit)),
         Assert(~sending | sizes_valid),
-        Assert(~at(State.CHECK) | (wait <= 1) | ~reading.allowed | (dut.sizes_valid)),
+        Assert(~at(State.CHECK) | (wait <= 1) | ~reading.allowed | dut.sizes_valid),
         Assert(~at(State.CHECK) | (wait <= 1) | ~reading.allowed | (dut.vectors >= 1)),
     ]
 
