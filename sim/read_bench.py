@@ -115,7 +115,14 @@ class ReadBench(Bench):
     async def begin(self) -> None:
         """Start the clock, reset, and identify the accelerator; the array is there."""
         await super().begin()
-        cocotb.start_soon(self.array.run())
+        self.integrating = cocotb.start_soon(self.array.run())
+
+    def restart_array(self) -> None:
+        """Reset the array: it forgets the codes that it owes."""
+        self.integrating.cancel()
+        self.array.owed = 0
+        self.dut.adc_valid.value = 0
+        self.integrating = cocotb.start_soon(self.array.run())
 
     async def prepare(self, run: ReadRun) -> None:
         """Write the settings of `run`, and put its cells into the array."""

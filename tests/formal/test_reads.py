@@ -297,8 +297,8 @@ def drives_wait_for_codes(m, dut, inside):
         m.d.comb += Assert(~first | past(m, dut.ready, age + 1))
 
 
-def machine(reader_module=reader):
-    return ReadMachine(reader_module.Reader(SHORT), UpdateDriver(SHORT))
+def machine(reader_module=reader, parameters=SHORT):
+    return ReadMachine(reader_module.Reader(parameters), UpdateDriver(parameters))
 
 
 def test_drives_wait_for_codes():
