@@ -68,10 +68,11 @@ class TwinHarness(wiring.Component):
         return ceil_log2(self._parameters.rows(self._parameters.max_dimension))
 
     def elaborate(self, platform: object) -> Module:
-        """Two memories, of which one answers a fetch in two cycles, and connections."""
+        """Two memories, which answer a fetch as late as the datapath does, and connections."""
         m = Module()
         m.submodules.driver = driver = self._driver
         m.submodules.twin = twin = self._twin
+        row = Signal(self._row_bits)
         answers = []
         for side in range(2):
             memory = Memory(shape=word_row(self._parameters), depth=1 << self._row_bits, init=[])
@@ -81,11 +82,15 @@ class TwinHarness(wiring.Component):
                 write.en.eq(self.write & (self.write_delta == side)),
                 write.addr.eq(self.write_row),
                 write.data.as_value().eq(self.write_data),
-                read.addr.eq(driver.fetch_row),
+                read.addr.eq(row),
             ]
             answers.append(read.data.as_value())
-        was_delta = Signal()
-        m.d.sync += was_delta.eq(driver.fetch_delta)
+        delta, was_delta = Signal(), Signal()
+        m.d.sync += [
+            row.eq(driver.fetch_row),
+            delta.eq(driver.fetch_delta),
+            was_delta.eq(delta),
+        ]
         for name in SETTINGS:
             m.d.comb += getattr(driver, name).eq(getattr(self, name))
         for name in LINES:
