@@ -37,14 +37,14 @@ class Core(wiring.Component):
     Reads: vectors in, sums out, as `golden_model.reads` (`Reader`).
 
     `start` begins a batch, `read` a run of reads; neither may come while `busy`, nor both at once.
-    The configuration must not change while `busy`. `abort` stops everything: `busy` is low from the
-    second cycle after it on, unless a packet is on its way out, which is finished. A malformed
-    packet aborts likewise and pulses `malformed` and one of `packet_short` and `packet_long`.
-    `drain` discards input while idle. `weight`, `scale` and `update_scale` hold from the end of a
-    batch (`finished`) to the next `start`; `read_finished` tells the end of reads. `slots_valid`
-    and `tiles_valid` tell, from the second cycle after a start on, that the bounds of slots are in
-    order, and that the layer lies within the grid. `written` has the scalar unit's writes, for a
-    trace.
+    The configuration must not change while `busy`. `abort` stops everything in one cycle, except
+    that a packet on its way out is finished; a malformed packet aborts likewise and pulses
+    `malformed` and one of `packet_short` and `packet_long`. The next start may come in the second
+    cycle after that. `drain` discards input while idle. `weight`, `scale` and `update_scale` hold
+    from the end of a batch (`finished`) to the next `start`; `read_finished` tells the end of
+    reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a start on, that the
+    bounds of slots are in order, and that the layer lies within the grid. `written` has the scalar
+    unit's writes, for a trace.
 
     Counters of the last run: `cycles` busy, `phase_cycles` of them in each `Phase`,
     `multiply_cycles` in which the array took a step, `saturations` of words.
@@ -119,38 +119,38 @@ class Core(wiring.Component):
         sequencer = Sequencer(self.parameters)
         sender = Sender(self.parameters)
         reader = self._reader
-        # A register resets most of the core, which goes on for a cycle that must not count.
-        abort, resetting = Signal(), Signal()
-        m.d.sync += resetting.eq(abort)
-        aborting = ResetInserter(resetting)
+        # What the sequencer conducts is reset a cycle after it, by a register.
+        abort, aborted = Signal(), Signal()
+        m.d.sync += aborted.eq(abort)
+        aborting, following = ResetInserter(abort), ResetInserter(aborted)
         m.submodules.loader = aborting(loader)
-        m.submodules.datapath = aborting(datapath)
-        m.submodules.scalar_unit = aborting(scalars)
-        m.submodules.aligner = aborting(aligner)
-        m.submodules.orthogonaliser = aborting(orthogonaliser)
+        m.submodules.datapath = following(datapath)
+        m.submodules.scalar_unit = following(scalars)
+        m.submodules.aligner = following(aligner)
+        m.submodules.orthogonaliser = following(orthogonaliser)
         m.submodules.sequencer = aborting(sequencer)
         m.submodules.sender = sender
         m.submodules.reader = reader
         m.d.comb += [
-            self.malformed.eq((loader.malformed & ~resetting) | reader.malformed),
+            self.malformed.eq(loader.malformed | reader.malformed),
             abort.eq(self.abort | self.malformed),
         ]
 
         m.d.comb += [
             self.busy.eq(sequencer.busy | sender.busy | reader.busy),
-            self.finished.eq(sequencer.finished & ~resetting),
+            self.finished.eq(sequencer.finished),
             self.read_finished.eq(reader.finished),
-            self.refused.eq((sequencer.refused & ~resetting) | reader.refused),
+            self.refused.eq(sequencer.refused | reader.refused),
             self.phase.eq(Mux(reader.busy, reader.phase, sequencer.phase)),
-            self.packet_short.eq((loader.short & ~resetting) | reader.short),
-            self.packet_long.eq((loader.long & ~resetting) | reader.long),
+            self.packet_short.eq(loader.short | reader.short),
+            self.packet_long.eq(loader.long | reader.long),
             sequencer.start.eq(self.start),
             sequencer.pulses_valid.eq(self.slots_valid & self.tiles_valid),
             sequencer.state_loaded.eq(loader.state_loaded),
             sequencer.full.eq(loader.full),
             sequencer.sender_busy.eq(sender.busy),
             sequencer.update_done.eq(self.update_done),
-            self.update_start.eq(sequencer.update_start & ~resetting),
+            self.update_start.eq(sequencer.update_start),
             loader.start.eq(sequencer.loader_start),
             loader.drain.eq(self.drain),
             loader.release.eq(datapath.release),
@@ -174,7 +174,7 @@ class Core(wiring.Component):
             scalars.single.eq(sequencer.program_single),
             scalars.group.eq(sequencer.program_group),
             scalars.column.eq(sequencer.program_column),
-            sender.start.eq(sequencer.sender_start & ~resetting),
+            sender.start.eq(sequencer.sender_start),
         ]
         for name in ("m", "n", "k", "block", "blocks", "last", "load", "store", "update"):
             m.d.comb += getattr(sequencer, name).eq(getattr(self, name))

@@ -240,7 +240,7 @@ def drives_wait_for_codes(m, dut, inside):
     when the array is ready; it goes on without a gap, and ends with the one slot that converts, or
     with an abort or a reset. In the cycle after these the reader is idle, but for a packet out.
 
-    Assumed: settings that rest while busy.
+    Assumed: settings that rest while busy; no start while busy.
     """
     lines, reading = dut.lines, inside.submodule("reader")
     state, slot, clearing = reading.state, reading.slot, reading.clearing
@@ -259,6 +259,7 @@ def drives_wait_for_codes(m, dut, inside):
     ended = ~lines.read_valid & past(m, lines.read_valid)
     m.d.comb += [
         Assume(~past(m, dut.busy | dut.start) | (settings == past(m, settings))),
+        Assume(~(dut.start & dut.busy)),
         Assert(~(lines.read_valid & pending), "no line is driven while codes are to come"),
         Assert(~began | past(m, dut.ready, LATENCY), "a drive begins when the array is ready"),
         Assert(~ended | ~kept | past(m, lines.convert), "a drive ends with its conversion"),
