@@ -8,6 +8,7 @@ from amaranth.utils import bits_for
 from golden_model import scalar
 from golden_model.parameters import Parameters
 from hdl.narrow import shift_max
+from hdl.reset_less import reset_less
 from hdl.rounding import EXPONENT
 from hdl.shapes import (
     SCALAR,
@@ -82,7 +83,12 @@ class Aligner(wiring.Component):
             m.d.sync += later.eq(columns[-1])
             columns.append(later)
 
-        h, natural, raised = Signal(SCALAR), Signal(EXPONENT), Signal(EXPONENT)
+        shift, history = reset_less(m, self.shift), reset_less(m, self.history)
+        projection_bits = reset_less(m, self.projection_bits)
+        h = Signal(SCALAR, reset_less=True)
+        natural, raised = (
+            Signal(EXPONENT, name=name, reset_less=True) for name in ("natural", "raised")
+        )
         m.d.sync += [
             h.eq(read.data),
             natural.eq(self.magnitude[column] - (p.width - 1)),
@@ -96,9 +102,11 @@ class Aligner(wiring.Component):
             ),
         ]
 
-        larger, chosen, bits = Signal(EXPONENT), Signal(EXPONENT), Signal(EXPONENT)
+        larger, bits = Signal(EXPONENT), Signal(EXPONENT)
+        chosen = Signal(EXPONENT, reset_less=True)
         above = Signal(signed(EXPONENT.width + 1))
-        amount, significand = Signal(range(64)), Signal(_S)
+        amount = Signal(range(64), reset_less=True)
+        significand = Signal(_S, reset_less=True)
         m.d.comb += [
             above.eq(natural - raised),
             larger.eq(Mux(above < 0, raised, natural)),
@@ -110,15 +118,16 @@ class Aligner(wiring.Component):
             significand.eq(Mux(h.significand[-1], h.significand, 0)),
         ]
         with m.If(valid[0]):
-            m.d.sync += self.shift[group][columns[1]].eq(larger)
+            m.d.sync += shift[group][columns[1]].eq(larger)
         with m.If(valid[1]):
-            m.d.sync += self.projection_bits[columns[2]].eq(
+            m.d.sync += projection_bits[columns[2]].eq(
                 Mux(bits > self.bits_max, self.bits_max, bits)
             )
 
         # A guard bit stays below the integer, and the bits lost below that are sticky.
         wide = p.history_bits + 1
-        shift_in, shifted, lost = Signal(wide), Signal(wide), Signal(wide)
+        shift_in = Signal(wide)
+        shifted, lost = (Signal(wide, name=name, reset_less=True) for name in ("shifted", "lost"))
         m.d.comb += shift_in.eq(significand << (wide - _S))
         m.d.sync += [
             shifted.eq(shift_in >> amount),
@@ -126,7 +135,7 @@ class Aligner(wiring.Component):
         ]
         up = shifted[0] & (lost.any() | shifted[1])
         with m.If(valid[2]):
-            m.d.sync += self.history[columns[3]].eq(shifted[1:] + up)
+            m.d.sync += history[columns[3]].eq(shifted[1:] + up)
 
         # A pass takes the history's first digit nine cycles after `ready`, and narrows projections
         # from the sixth on, as digits of the history come first.

@@ -45,8 +45,9 @@ class CoefficientPipeline(wiring.Component):
         for earlier, later in zip([self.negative, *negatives], negatives, strict=False):
             m.d.sync += later.eq(earlier)
 
-        product, power = Signal(PRODUCT_BITS), Signal(EXPONENT)
-        ratio = Signal(SCALAR)
+        product = Signal(PRODUCT_BITS, reset_less=True)
+        power = Signal(EXPONENT, reset_less=True)
+        ratio = Signal(SCALAR, reset_less=True)
         leading, leading_power = lead(
             self.dot.significand * self.reciprocal.significand,
             self.dot.exponent + self.reciprocal.exponent,
@@ -61,7 +62,8 @@ class CoefficientPipeline(wiring.Component):
         small = Signal()
         fraction = Signal.like(self.fraction_bits)
         rest = Signal(EXPONENT)
-        shift, significand = Signal(range(_SHIFT_MAX + 1)), Signal(_S)
+        shift = Signal(range(_SHIFT_MAX + 1), reset_less=True)
+        significand = Signal(_S, reset_less=True)
         m.d.comb += [
             small.eq(ratio.exponent < 1),
             fraction.eq(Mux(small, width - 2, width - 1 - ratio.exponent)),
@@ -76,7 +78,8 @@ class CoefficientPipeline(wiring.Component):
         ]
 
         # A guard bit stays below the word, and the bits lost below that are sticky.
-        shift_in, shifted, lost = Signal(_S + 1), Signal(_S + 1), Signal(_S + 1)
+        shift_in = Signal(_S + 1)
+        shifted, lost = (Signal(_S + 1, name=name, reset_less=True) for name in ("shifted", "lost"))
         m.d.comb += shift_in.eq(significand << 1)
         m.d.sync += [
             shifted.eq(shift_in >> shift),

@@ -18,6 +18,7 @@ from hdl.passes import (
     pass_layout,
     row_address,
 )
+from hdl.reset_less import reset_less
 from hdl.rounding import EXPONENT
 from hdl.shapes import (
     column_shape,
@@ -147,7 +148,10 @@ class Datapath(wiring.Component):
         steps = [engine.out]
         for stage in range(1, depth + 1):
             step = Signal.like(engine.out, name=f"step_{stage}")
-            m.d.sync += step.eq(steps[-1])
+            held = Signal.like(engine.out, name=f"held_{stage}", reset_less=True)
+            taken = Signal(name=f"taken_{stage}")
+            m.d.sync += [held.eq(steps[-1]), taken.eq(steps[-1].step)]
+            m.d.comb += [step.eq(held), step.step.eq(taken)]
             steps.append(step)
         released = steps[_OPERANDS]
         m.d.comb += [
@@ -201,7 +205,7 @@ class Datapath(wiring.Component):
 
         # Residuals and projections, narrowed to words as they are read
         residual_bits = bits_for(narrow.shift_max(p.accumulator_bits, p.width))
-        bits = Signal(each_rank(p, residual_bits))
+        bits = Signal(each_rank(p, residual_bits), reset_less=True)
         bits_read = Signal(
             each_column(p, residual_bits), reset_less=True
         )  # of the group that is read
@@ -313,8 +317,8 @@ class Datapath(wiring.Component):
         # Saturations: of residuals when they are new, of projections when first read
         per_column = []
         for c in columns:
-            flags = Signal(p.lanes + 1, name=f"saturated_{c}")
-            count = Signal(range(p.lanes + 2), name=f"saturations_{c}")
+            flags = Signal(p.lanes + 1, name=f"saturated_{c}", reset_less=True)
+            count = Signal(range(p.lanes + 2), name=f"saturations_{c}", reset_less=True)
             words_counted = Mux(step.right == Right.RESIDUAL, word_saturated[c], 0)
             projection_flag = projection_saturated[c] & (step.scalar == ScalarSource.PROJECTION)
             counted = step.step & step.count & step.columns[c]
@@ -344,17 +348,18 @@ class Datapath(wiring.Component):
             self.settled_group.eq(ending.group),
         ]
         settled, weighed = steps[_RESULT + magnitude.LATENCY :][:2]
+        exponent = reset_less(m, self.exponent)
         for c in columns:
             m.submodules[f"residual_tracker_{c}"] = tracker = magnitude.MagnitudeTracker(
                 p.accumulator_bits, p.lanes
             )
-            lost = Signal(EXPONENT, name=f"lost_{c}")
+            lost = Signal(EXPONENT, name=f"lost_{c}", reset_less=True)
             m.d.comb += [
                 tracker.valid.eq(store),
                 tracker.first.eq(result.begin),
                 tracker.values.eq(array.result[c]),
             ]
-            raised = Signal(EXPONENT, name=f"raised_{c}")
+            raised = Signal(EXPONENT, name=f"raised_{c}", reset_less=True)
             m.d.sync += [
                 lost.eq(tracker.bits - (p.width - 1)),
                 raised.eq(
@@ -371,7 +376,7 @@ class Datapath(wiring.Component):
                     self.vanished[settled.group][c].eq(~tracker.nonzero),
                 ]
             with m.If(residuals_end(weighed) & weighed.columns[c]):
-                m.d.sync += self.exponent[weighed.group][c].eq(raised + lost)
+                m.d.sync += exponent[weighed.group][c].eq(raised + lost)
 
         # Results summed over lanes
         lane_bits = (p.rows(p.max_dimension) << (2 * p.width - 2)).bit_length() + 1

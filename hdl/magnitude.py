@@ -50,8 +50,8 @@ class MagnitudeTracker(wiring.Component):
         values = [self.values[lane] for lane in range(self._lanes)]
         magnitudes = [Mux(value[-1], ~value[:top], value[:top]) for value in values]
         # Above the magnitude stands the sign: -1 has no magnitude bits but is not zero.
-        lanes_or = Signal(self._value_bits)
-        seen = Signal(self._value_bits)
+        lanes_or = Signal(self._value_bits, reset_less=True)
+        seen = Signal(self._value_bits, reset_less=True)
         restart = Signal()
         with m.If(self.valid):
             m.d.sync += lanes_or.eq(
@@ -67,7 +67,8 @@ class MagnitudeTracker(wiring.Component):
         length = Signal.like(self.bits)
         for low in range(0, top, 8):
             byte = seen[low : min(low + 8, top)]
-            place, occupied = Signal(4, name=f"place_{low}"), Signal(name=f"any_{low}")
+            place = Signal(4, name=f"place_{low}", reset_less=True)
+            occupied = Signal(name=f"any_{low}", reset_less=True)
             m.d.sync += [place.eq(highest_one(byte)), occupied.eq(byte.any())]
             with m.If(occupied):
                 m.d.comb += length.eq(place + low)

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
+from hdl.reset_less import reset_less
+
 LATENCY = 4
 """Clock cycles from a value and its bits to its word."""
 
@@ -68,10 +70,9 @@ class Narrower(wiring.Component):
         round_up = value[0] & (sticky | value[1])
         largest = (1 << (self.width - 1)) - 1
         saturated = round_up & (quotient == largest)
-        word = Signal.like(self.word, reset_less=True)
+        word = reset_less(m, self.word)
         m.d.sync += [
             word.eq(Mux(saturated, largest, quotient + round_up)),
             self.saturated.eq(saturated),
         ]
-        m.d.comb += self.word.eq(word)
         return m

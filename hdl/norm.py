@@ -73,14 +73,16 @@ class NormUnit(wiring.Component):
         with m.If(self.start):
             m.d.sync += self.kept.eq(self.square)
         nonzero = self.kept.significand[-1]
-        entry = Signal.like(lookup.data)
+        entry = Signal.like(lookup.data, reset_less=True)
         m.d.sync += entry.eq(lookup.data)  # a block memory is slow to answer
         half = (self.kept.exponent + 1) >> 1
         seed = entry[:_S]
         square_of_seed = entry[_S + 1 :]
 
         # reduced * seed**2, seed * correction, root**2, one after another
-        value, correction = Signal(SCALAR), Signal(SCALAR)
+        value, correction = (
+            Signal(SCALAR, name=name, reset_less=True) for name in ("value", "correction")
+        )
         rounded = []
         for name, left, right, exponents in (
             (
@@ -97,8 +99,8 @@ class NormUnit(wiring.Component):
                 self.root.exponent << 1,
             ),
         ):
-            product = Signal(PRODUCT_BITS, name=f"{name}_product")
-            power = Signal(EXPONENT, name=f"{name}_power")
+            product = Signal(PRODUCT_BITS, name=f"{name}_product", reset_less=True)
+            power = Signal(EXPONENT, name=f"{name}_power", reset_less=True)
             leading, leading_power = lead(left * right, exponents)
             m.d.sync += [product.eq(leading), power.eq(leading_power)]
             rounded.append(round_to_scalar(m, product, power, name))

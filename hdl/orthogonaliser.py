@@ -9,6 +9,7 @@ from hdl import coefficients
 from hdl.coefficients import CoefficientPipeline
 from hdl.converter import Converter, tag_layout
 from hdl.norm import NormUnit
+from hdl.reset_less import reset_less
 from hdl.shapes import (
     SCALAR,
     column_bits,
@@ -133,11 +134,13 @@ class Orthogonaliser(wiring.Component):
                 new.eq(old) for new, old in zip(later, (group, column, feeding), strict=True)
             ]
             group, column, feeding = later
+        held_coefficient = reset_less(m, self.coefficient)
+        held_fraction_bits = reset_less(m, self.fraction_bits)
         with m.If(feeding):
             m.d.comb += self.saturated.eq(pipeline.saturated)
             m.d.sync += [
-                self.coefficient[group][column].eq(pipeline.coefficient),
-                self.fraction_bits[group][column].eq(pipeline.fraction_bits),
+                held_coefficient[group][column].eq(pipeline.coefficient),
+                held_fraction_bits[group][column].eq(pipeline.fraction_bits),
             ]
         return m
 

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
+from hdl.reset_less import reset_less
 from hdl.rounding import (
     EXPONENT,
     PRODUCT_BITS,
@@ -178,7 +179,7 @@ class ScalarUnit(wiring.Component):
             ]
 
         # Of the rank, a cycle after it is in hand
-        host_weight = Signal(SCALAR)
+        host_weight = Signal(SCALAR, reset_less=True)
         rank = Signal(column_bits(p) + group_bits(p))
         m.d.sync += [
             host_weight.eq(self.host_weight[group][column]),
@@ -206,21 +207,24 @@ class ScalarUnit(wiring.Component):
                         m.d.comb += operand.eq(value)
                 with m.Default():
                     m.d.comb += operand.eq(read.data)
-            latched = Signal(SCALAR, name=f"{name}_operand")
+            latched = Signal(SCALAR, name=f"{name}_operand", reset_less=True)
             operands.append((operand, latched))
         left, right = (latched for _, latched in operands)
 
-        product, product_power = Signal(PRODUCT_BITS), Signal(EXPONENT)
+        product = Signal(PRODUCT_BITS, reset_less=True)
+        product_power = Signal(EXPONENT, reset_less=True)
         # A sum or a product, at last with its leading one at the top
-        total, total_power = Signal(_WIDE), Signal(EXPONENT)
+        total = Signal(_WIDE, reset_less=True)
+        total_power = Signal(EXPONENT, reset_less=True)
         zero_bytes = Signal(range(_WIDE // 8 + 1))
         of_total = round_to_scalar(m, total, total_power, "total")
         base, placed, aligned, lost = (
-            Signal(_WIDE, name=name) for name in ("base", "placed", "aligned", "lost")
+            Signal(_WIDE, name=name, reset_less=True)
+            for name in ("base", "placed", "aligned", "lost")
         )
         amount = Signal(range(_SHIFT_MAX + 1))
         subtracting, negative = Signal(), Signal()  # the difference would be below zero
-        rounded = Signal(SCALAR)
+        rounded = Signal(SCALAR, reset_less=True)
         finished = Signal()
         m.d.sync += self.done.eq(finished)
         zero = ~rounded.significand[-1] | (
@@ -239,6 +243,12 @@ class ScalarUnit(wiring.Component):
             write.addr.eq(Cat(place(instruction.destination), rank)),
             write.data.eq(self.result),
         ]
+
+        outputs = {
+            Register.WEIGHT: reset_less(m, self.weight),
+            Register.SCALE: reset_less(m, self.scale),
+            Register.UPDATE: reset_less(m, self.update),
+        }
 
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
@@ -341,13 +351,9 @@ class ScalarUnit(wiring.Component):
                     self.written.valid.eq(1),
                     self.written.stored.eq(stored),
                 ]
-                for register, output in (
-                    (Register.WEIGHT, self.weight),
-                    (Register.SCALE, self.scale),
-                    (Register.UPDATE, self.update),
-                ):
+                for register, held in outputs.items():
                     with m.If(instruction.destination == register):
-                        m.d.sync += output[group][column].eq(self.result)
+                        m.d.sync += held[group][column].eq(self.result)
                 fetch(instruction_port.data)
                 m.d.sync += counter.eq(counter + 1)
                 m.next = "FETCH"
