@@ -113,14 +113,14 @@ class PartialSums(wiring.Component):
 
         beyond = Signal(p.adcs)
         for lane in range(p.adcs):
-            raised = Signal(signed(bits), name=f"raised_{lane}")
-            code = Signal(signed(bits), name=f"code_{lane}")
-            before = Signal(signed(bits), name=f"before_{lane}")
-            total = Signal(signed(bits), name=f"total_{lane}")
+            raised = Signal(signed(bits), name=f"raised_{lane}", reset_less=True)
+            code = Signal(signed(bits), name=f"code_{lane}", reset_less=True)
+            before = Signal(signed(bits), name=f"before_{lane}", reset_less=True)
+            total = Signal(signed(bits), name=f"total_{lane}", reset_less=True)
             exceeds = Signal(name=f"exceeds_{lane}")
-            limit = Signal(signed(bits), name=f"limit_{lane}")
-            summed = Signal(signed(bits), name=f"summed_{lane}")
-            result = Signal(signed(bits), name=f"result_{lane}")
+            limit = Signal(signed(bits), name=f"limit_{lane}", reset_less=True)
+            summed = Signal(signed(bits), name=f"summed_{lane}", reset_less=True)
+            result = Signal(signed(bits), name=f"result_{lane}", reset_less=True)
             m.d.sync += [
                 raised.eq(Mux(self.inside[lane], self.codes[lane] << self.bit, 0)),
                 code.eq(raised),

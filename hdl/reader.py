@@ -337,7 +337,8 @@ class Reader(wiring.Component):
             self.drive.load.eq(filling[-1] & ~self.abort),
         ]
         for lane in range(p.lanes):
-            fetched, duty = Signal(code, name=f"fetched_{lane}"), self.drive.duties[lane]
+            fetched = Signal(code, name=f"fetched_{lane}", reset_less=True)
+            duty = self.drive.duties[lane]
             bit = fetched.magnitude.bit_select(walk.bit, 1)
             size = Mux(self.settings.bit_serial, bit, fetched.magnitude)
             m.d.sync += [

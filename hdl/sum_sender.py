@@ -73,7 +73,7 @@ class SumSender(wiring.Component):
         next_row = Signal(range(sum_rows(p, p.max_dimension) + fetches + 1))
         rows = Signal(range(sum_rows(p, p.max_dimension) + 1))
         inside = Signal()
-        sums = Signal(data.ArrayLayout(SUM_BITS, p.lanes))
+        sums = Signal(data.ArrayLayout(SUM_BITS, p.lanes), reset_less=True)
         beat = self.output.payload
         taken = self.output.valid & self.output.ready
         m.d.comb += [
