@@ -301,18 +301,26 @@ class Datapath(wiring.Component):
         load_group, load_column = split_rank(m, p, self.factor_column, "load")
         load_base = Mux(self.factor_delta, delta_base, factors_base)
         factor_write = factors.write_port(granularity=1)
+        writes = Signal(p.columns, name="factor_writes")
+        written_address = Signal(range(factors_depth), reset_less=True)
+        written_row = Signal(factor_row(p), reset_less=True)
+        m.d.comb += [
+            factor_write.en.eq(writes),
+            factor_write.addr.eq(written_address),
+            factor_write.data.eq(written_row),
+        ]
         with m.If(step.step & step.commit.any()):
-            m.d.comb += [
-                factor_write.en.eq(step.commit & ~Value.cast(self.vanished[step.group])),
-                factor_write.addr.eq(step.factor),
-                factor_write.data.eq(words),
+            m.d.sync += [
+                writes.eq(step.commit & ~Value.cast(self.vanished[step.group])),
+                written_address.eq(step.factor),
+                written_row.eq(words),
             ]
         with m.Else():
-            m.d.comb += [
-                factor_write.en.eq(Mux(self.factor_write, Const(1) << load_column, 0)),
-                factor_write.addr.eq(load_base + row_address(p, load_group, self.factor_row)),
+            m.d.sync += [
+                writes.eq(Mux(self.factor_write, Const(1) << load_column, 0)),
+                written_address.eq(load_base + row_address(p, load_group, self.factor_row)),
+                *(written_row[c].eq(self.write_data) for c in columns),
             ]
-            m.d.comb += [factor_write.data[c].eq(self.write_data) for c in columns]
 
         # Saturations: of residuals when they are new, of projections when first read
         per_column = []
