@@ -11,6 +11,10 @@ LATENCY = 3
 """Clock cycles from the operands of a run's last step to its result."""
 
 
+RAISED_BY_MULTIPLIER = 10
+"""Bits of a word from which on a multiplier raises it: a shifter of 16 bits took 77 LUTs a cell."""
+
+
 class MacArray(wiring.Component):
     """Accumulates products of words, exactly, in every lane of every column.
 
@@ -64,8 +68,9 @@ class MacArray(wiring.Component):
             self.valid.eq(products["step"] & products["last"]),
         ]
         for c in range(p.columns):
+            amount = Signal(range(p.width - 1), name=f"amount_{c}", reset_less=True)
             power = Signal(p.width - 1, name=f"power_{c}", reset_less=True)
-            m.d.sync += power.eq(Mux(self.raised, 1 << self.raise_by[c], 0))
+            m.d.sync += [amount.eq(self.raise_by[c]), power.eq(1 << self.raise_by[c])]
             for lane in range(p.lanes):
                 left = Signal(signed(p.width), name=f"left_{c}_{lane}", reset_less=True)
                 right = Signal(signed(p.width), name=f"right_{c}_{lane}", reset_less=True)
@@ -79,9 +84,8 @@ class MacArray(wiring.Component):
                     left.eq(self.left[c][lane]),
                     right.eq(self.right[c][lane]),
                     product.eq(left * right),
-                    begin.eq(self.begin[c][lane]),
-                    # A multiplier is cheaper than a shifter in LUTs, and as fast as its neighbour.
-                    base.eq(begin * power),
+                    begin.eq(Mux(self.raised, self.begin[c][lane], 0)),
+                    base.eq(begin << amount if p.width < RAISED_BY_MULTIPLIER else begin * power),
                 ]
                 kept = Mux(goes_on, total, total << (p.width - 1))
                 start = Mux(products["first"], base, kept)

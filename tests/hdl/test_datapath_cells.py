@@ -1,5 +1,7 @@
 """The array, the adder tree and the magnitude tracker compute exactly what NumPy does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,19 +15,22 @@ PARAMETERS = Parameters(width=9, lanes=4, columns=2, max_m=16, max_n=16, max_blo
                         buffer_rows=64, tile_rows=4, tile_columns=4, max_slots=16)  # fmt: skip
 
 
+@pytest.mark.parametrize("width", [9, mac_array.RAISED_BY_MULTIPLIER])
 @pytest.mark.parametrize("seed", range(3))
-def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed):
+def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed, width):
     random = np.random.default_rng(seed)
-    dut = mac_array.MacArray(PARAMETERS)
-    shape = (PARAMETERS.columns, PARAMETERS.lanes)
+    parameters = replace(PARAMETERS, width=width)
+    dut = mac_array.MacArray(parameters)
+    shape = (parameters.columns, parameters.lanes)
+    half = 1 << (width - 1)
     expected, seen = [], []
 
     async def drive(ctx):
         for _ in range(20):
             steps = int(random.integers(1, 6))
             raised = int(random.integers(2))
-            begin = random.integers(-256, 256, shape)
-            raise_by = random.integers(0, PARAMETERS.width - 1, PARAMETERS.columns)
+            begin = random.integers(-half, half, shape)
+            raise_by = random.integers(0, width - 1, parameters.columns)
             total = raised * (begin << raise_by[:, None])
             ctx.set(dut.raised, raised)
             ctx.set(dut.begin, begin.tolist())
@@ -36,11 +41,11 @@ def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed)
                     await ctx.tick()
                 extreme = random.integers(4) == 0
                 left, right = (
-                    np.full(shape, -256) if extreme else random.integers(-256, 256, shape)
+                    np.full(shape, -half) if extreme else random.integers(-half, half, shape)
                     for _ in range(2)
                 )
                 horner = i in (1, 2) and not raised
-                total = (total << 8 if horner else total) + left * right
+                total = (total << (width - 1) if horner else total) + left * right
                 ctx.set(dut.step, 1)
                 ctx.set(dut.first, int(i == 0))
                 ctx.set(dut.last, int(i == steps - 1))
