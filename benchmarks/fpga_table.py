@@ -52,7 +52,7 @@ SHAPES = ((32, 144, 4, 64), (128, 784, 4, 16))
 TARGET_MHZ = 120
 
 DEVICE = "LFE5U-85F, speed grade 6"
-FPGA = ("--85k", "--speed", "6", "--package", "CABGA756", "--out-of-context")
+FPGA = ("--85k", "--speed", "6", "--package", "CABGA756", "--out-of-context", "--placer", "static")
 """nextpnr's options: the FPGA, with no pins, from which it makes no bitstream."""
 
 TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
