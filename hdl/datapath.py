@@ -206,9 +206,7 @@ class Datapath(wiring.Component):
         # Residuals and projections, narrowed to words as they are read
         residual_bits = bits_for(narrow.shift_max(p.accumulator_bits, p.width))
         bits = Signal(each_rank(p, residual_bits), reset_less=True)
-        bits_read = Signal(
-            each_column(p, residual_bits), reset_less=True
-        )  # of the group that is read
+        bits_read = Signal.like(bits[0], name="bits_read", reset_less=True)  # of the group read
         m.d.sync += bits_read.eq(bits[steps[_READ - 1].group])
         residual_read = residuals.read_port()
         m.d.comb += residual_read.addr.eq(row_address(p, steps[0].group, steps[0].row))

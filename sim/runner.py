@@ -207,9 +207,6 @@ def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:
                     JOB_VARIABLE: str(folder / "job"),
                     ANSWER_VARIABLE: str(folder / "answer"),
                     "COCOTB_LOG_LEVEL": "WARNING",
-                    "PYTHONPATH": os.pathsep.join(
-                        [str(Path(__file__).parents[1]), *_python_path()]
-                    ),
                 },
             )
         failures = not results.exists() or get_results(results)[1]
@@ -218,10 +215,6 @@ def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
             raise SimulatorError(f"the bench {bench} failed on {built.simulator}:\n{tail}")
         return pickle.loads(answer.read_bytes())
-
-
-def _python_path() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def load_job() -> Any:
