@@ -195,8 +195,7 @@ class Accelerator(wiring.Component):
         start, read = registers.control_start, registers.control_read
         # Of the cycle before, so that a command reaches everything that it begins.
         idle, started = Signal(), Signal()
-        starting = (start | read) & idle
-        m.d.sync += [idle.eq(~(busy | start | read)), started.eq(starting)]
+        m.d.sync += [idle.eq(~registers.busy), started.eq(core.start | core.read)]
         aborting = Signal()  # a register: it resets most of the machine
         m.d.sync += aborting.eq(registers.control_abort & busy)
         done = Signal()
