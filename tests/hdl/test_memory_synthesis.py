@@ -3,41 +3,18 @@
 import json
 from collections import Counter
 
-from amaranth import Module
 from amaranth.back import rtlil, verilog
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
 
 from hdl.boards import Family
 from hdl.flow import TOP, synthesise
 from hdl.steps import Steps
 from hdl.toolchains import TOOLCHAINS, YOSYS
 from hdl.verilog import NAME, to_verilog
+from tests.hdl.words import Words
 
 ECP5 = TOOLCHAINS[Family.ECP5]
-
-
-class Words(wiring.Component):
-    """A memory that fills a block RAM."""
-
-    enable: In(1)
-    address: In(9)
-    data: In(36)
-    place: In(9)
-    word: Out(36)
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.words = words = memory.Memory(shape=36, depth=512, init=[])
-        read, write = words.read_port(), words.write_port()
-        m.d.comb += [
-            write.en.eq(self.enable),
-            write.addr.eq(self.address),
-            write.data.eq(self.data),
-            read.addr.eq(self.place),
-            self.word.eq(read.data),
-        ]
-        return m
+WORDS = 36, 512
+"""Width and depth of a memory that fills a block RAM."""
 
 
 def logic(netlist, top):
@@ -58,10 +35,10 @@ def logic_of_verilog(text, folder):
 
 def test_builds_have_nothing_around_a_block_ram(tmp_path):
     with Steps(tmp_path) as steps:
-        folder = synthesise(steps, ECP5, rtlil.convert(Words(), name=TOP))
+        folder = synthesise(steps, ECP5, rtlil.convert(Words(*WORDS), name=TOP))
     assert not logic(folder / f"{TOP}.json", TOP)
 
 
 def test_the_generated_verilog_says_by_itself_that_nothing_is_needed(tmp_path):
-    assert not logic_of_verilog(to_verilog(Words()), tmp_path)
-    assert logic_of_verilog(verilog.convert(Words(), name=NAME), tmp_path)["TRELLIS_FF"] > 36
+    assert not logic_of_verilog(to_verilog(Words(*WORDS)), tmp_path)
+    assert logic_of_verilog(verilog.convert(Words(*WORDS), name=NAME), tmp_path)["TRELLIS_FF"] > 36
