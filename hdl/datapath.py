@@ -1,6 +1,6 @@
 """The datapath: memories, narrowers, the MAC array, and where its results go."""
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Array, Const, Module, Mux, Signal, Value, ValueLike, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
@@ -33,7 +33,7 @@ from hdl.shapes import (
     word_row,
 )
 
-FETCH_LATENCY = 3
+FETCH_LATENCY = 4
 """Clock cycles from a fetch's address to its row."""
 
 _READ = 2  # cycles from an address to a registered memory word
@@ -55,6 +55,15 @@ def projected_stage(parameters: Parameters) -> int:
 def dots_stage(parameters: Parameters) -> int:
     """Cycles from a step of dot products to `dots_valid`."""
     return _RESULT + adder_tree.latency(parameters.lanes)
+
+
+def _chosen(*choices: tuple[ValueLike, ValueLike]) -> Value:
+    """The value whose flag is set, as unsigned bits; zero if none is."""
+    chosen = Const(0, 0)
+    for flag, value in choices:
+        bits = Value.cast(value).as_unsigned()
+        chosen = chosen | (bits & Value.cast(flag).replicate(len(bits)))
+    return chosen
 
 
 class Datapath(wiring.Component):
@@ -199,9 +208,10 @@ class Datapath(wiring.Component):
             )
         )
         own_factor = registered(factor_read.data, "own_factor")
-        for stage in range(FETCH_LATENCY):
+        for stage in range(FETCH_LATENCY - 1):
             fetch_column = registered(fetch_column, f"fetch_column_{stage}")
-        m.d.comb += self.fetch_data.eq(own_factor[fetch_column])
+        fetch_data = reset_less(m, self.fetch_data)
+        m.d.sync += fetch_data.eq(own_factor[fetch_column])
 
         # Residuals and projections, narrowed to words as they are read
         residual_bits = bits_for(narrow.shift_max(p.accumulator_bits, p.width))
@@ -240,20 +250,33 @@ class Datapath(wiring.Component):
                 projection_saturated[c].eq(narrower.saturated),
             ]
 
-        # The pivot of Gram-Schmidt, kept for the groups and the subtractions that follow
-        step = steps[_OPERANDS]
-        pivot_row = words[step.pivot]
+        # Operands: a flag a source, decided in the cycle before. The pivot of Gram-Schmidt is kept
+        # for the groups and the subtractions that follow.
+        step, ahead = steps[_OPERANDS], steps[_OPERANDS - 1]
+        by_scalar = ahead.right == Right.SCALAR
+        from_buffer, from_factor, from_own, from_pivot, from_pivots = (
+            registered(ahead.left == source, "left")
+            for source in (Left.BUFFER, Left.FACTOR, Left.RESIDUAL, Left.PIVOT_COLUMN, Left.PIVOT)
+        )
+        by_factor = registered(ahead.right == Right.FACTOR, "by_factor")
+        by_words = registered(ahead.right == Right.RESIDUAL, "by_words")
+        by_history, by_projection, by_coefficient = (
+            registered(by_scalar & (ahead.scalar == source), "scalar")
+            for source in (
+                ScalarSource.HISTORY,
+                ScalarSource.PROJECTION,
+                ScalarSource.COEFFICIENT,
+            )
+        )
         pivot_write = pivots.write_port()
         pivot_read = pivots.read_port()
-        m.d.comb += [
-            pivot_write.en.eq(step.step & (step.left == Left.PIVOT_COLUMN)),
+        m.d.sync += [
+            pivot_write.en.eq(step.step & from_pivot),
             pivot_write.addr.eq(step.row),
-            pivot_write.data.eq(pivot_row),
-            pivot_read.addr.eq(steps[_FACTOR_ADDRESS].row),
+            pivot_write.data.eq(words[step.pivot]),
         ]
+        m.d.comb += pivot_read.addr.eq(steps[_FACTOR_ADDRESS].row)
         kept_pivot_row = registered(pivot_read.data, "kept_pivot_row")
-
-        # Operands
         m.d.comb += [
             array.step.eq(step.step),
             array.first.eq(step.first),
@@ -268,32 +291,30 @@ class Datapath(wiring.Component):
                 self.history[c][i * (p.width - 1) : (i + 1) * (p.width - 1)]
                 for i in range(p.history_digits)
             ]
-            multiplier = Signal(signed(p.width), name=f"multiplier_{c}")
-            with m.Switch(step.scalar):
-                with m.Case(ScalarSource.HISTORY):
-                    m.d.comb += multiplier.eq(Array(digits)[step.digit])
-                with m.Case(ScalarSource.PROJECTION):
-                    m.d.comb += multiplier.eq(projection[c])
-                with m.Default():  # ScalarSource.COEFFICIENT
-                    m.d.comb += multiplier.eq(self.coefficient[step.group][c])
-            with m.Switch(step.left):
-                for source, row in (
-                    (Left.BUFFER, sample_row),
-                    (Left.FACTOR, own_factor[c]),
-                    (Left.RESIDUAL, words[c]),
-                    (Left.PIVOT_COLUMN, pivot_row),
-                ):
-                    with m.Case(source):
-                        m.d.comb += array.left[c].eq(row)
-                with m.Default():  # Left.PIVOT
-                    m.d.comb += array.left[c].eq(kept_pivot_row)
-            with m.Switch(step.right):
-                with m.Case(Right.FACTOR):
-                    m.d.comb += array.right[c].eq(own_factor[c])
-                with m.Case(Right.RESIDUAL):
-                    m.d.comb += array.right[c].eq(words[c])
-                with m.Default():
-                    m.d.comb += [array.right[c][lane].eq(multiplier) for lane in lanes]
+            multiplier = _chosen(  # zero if it is none
+                (by_history, Array(digits)[step.digit]),
+                (by_projection, projection[c]),
+                (by_coefficient, self.coefficient[step.group][c]),
+            )
+            own = Signal.like(step.pivot, name=f"own_{c}", reset_less=True)
+            m.d.sync += own.eq(Mux(ahead.left == Left.PIVOT_COLUMN, ahead.pivot, c))
+            m.d.comb += [
+                array.left[c].eq(
+                    _chosen(
+                        (from_buffer, sample_row),
+                        (from_factor, own_factor[c]),
+                        (from_own | from_pivot, words[own]),
+                        (from_pivots, kept_pivot_row),
+                    )
+                ),
+                array.right[c].eq(
+                    _chosen(
+                        (by_factor, own_factor[c]),
+                        (by_words, words[c]),
+                        (1, multiplier.replicate(p.lanes)),
+                    )
+                ),
+            ]
 
         # Words that become the factor, or that the loader writes
         load_group, load_column = split_rank(m, p, self.factor_column, "load")
@@ -307,7 +328,7 @@ class Datapath(wiring.Component):
             factor_write.addr.eq(written_address),
             factor_write.data.eq(written_row),
         ]
-        with m.If(step.step & step.commit.any()):
+        with m.If(registered(ahead.step & ahead.commit.any(), "committing")):
             m.d.sync += [
                 writes.eq(step.commit & ~Value.cast(self.vanished[step.group])),
                 written_address.eq(step.factor),
@@ -325,25 +346,32 @@ class Datapath(wiring.Component):
         for c in columns:
             flags = Signal(p.lanes + 1, name=f"saturated_{c}", reset_less=True)
             count = Signal(range(p.lanes + 2), name=f"saturations_{c}", reset_less=True)
-            words_counted = Mux(step.right == Right.RESIDUAL, word_saturated[c], 0)
-            projection_flag = projection_saturated[c] & (step.scalar == ScalarSource.PROJECTION)
-            counted = step.step & step.count & step.columns[c]
+            counted = registered(ahead.step & ahead.count & ahead.columns[c], f"counted_{c}")
             m.d.sync += [
-                flags.eq(Mux(counted, Cat(words_counted, projection_flag), 0)),
+                flags.eq(
+                    _chosen(
+                        (counted & by_words, word_saturated[c]),
+                        (
+                            counted & by_projection,
+                            projection_saturated[c] << p.lanes,
+                        ),
+                    )
+                ),
                 count.eq(sum(flags)),
             ]
             per_column.append(count)
         m.d.sync += self.saturations.eq(sum(per_column))
 
         # Results that stay in their lanes
-        result = steps[_RESULT]
-        store = array.valid & (result.target == Target.RESIDUALS)
+        result, ahead = steps[_RESULT], steps[_RESULT - 1]
+        storing = ahead.step & ahead.last & (ahead.target == Target.RESIDUALS)
+        store = registered(storing, "store")
         residual_write = residuals.write_port(granularity=1)
-        m.d.comb += [
-            residual_write.en.eq(Mux(store, result.columns, 0)),
-            residual_write.addr.eq(row_address(p, result.group, result.result)),
-            residual_write.data.eq(array.result),
+        m.d.sync += [
+            residual_write.en.eq(Mux(storing, ahead.columns, 0)),
+            residual_write.addr.eq(row_address(p, ahead.group, ahead.result)),
         ]
+        m.d.comb += residual_write.data.eq(array.result)
         ending = steps[settled_stage(p)]
 
         def residuals_end(step: data.View) -> Value:

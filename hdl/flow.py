@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from inspect import getsource
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +42,27 @@ rename -hide w:*]* w:*$*
 
 
 def synthesise(steps: Steps, toolchain: Toolchain, source: str) -> Path:
-    """The folder with the netlist of `source`, RTLIL of module `TOP`."""
+    """The folder with the netlist of `source`, RTLIL of module `TOP`, ready for placing."""
     script = _SCRIPT.format(
         top=TOP, collisions=LEAVE_COLLISIONS_OPEN, synthesis=toolchain.synthesis
     )
-    return steps.run(
+    mapped = steps.run(
         "synthesis",
         toolchain.yosys,
         ["-q", "synthesis.ys"],
         {f"{TOP}.il": source.encode(), "synthesis.ys": script.encode()},
     )
+    if not toolchain.netlist_passes:
+        return mapped
+
+    def finish(folder: Path) -> None:
+        netlist = json.loads((mapped / f"{TOP}.json").read_text())
+        for change in toolchain.netlist_passes:
+            change(netlist, TOP)
+        (folder / f"{TOP}.json").write_text(json.dumps(netlist))
+
+    sources = [getsource(import_module(change.__module__)) for change in toolchain.netlist_passes]
+    return steps.derive("netlist", [mapped.name, *sources], finish)
 
 
 def count_cells(

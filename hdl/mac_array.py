@@ -1,15 +1,14 @@
 """The multiply-accumulate array: lanes x columns, one multiplier each."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, ShapeLike, Signal, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model.parameters import Parameters
 from hdl.shapes import factor_row, wide_row
 
-LATENCY = 3
+LATENCY = 4
 """Clock cycles from the operands of a run's last step to its result."""
-
 
 RAISED_BY_MULTIPLIER = 10
 """Bits of a word from which on a multiplier raises it: a shifter of 16 bits took 77 LUTs a cell."""
@@ -53,40 +52,50 @@ class MacArray(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Registers before and after each multiplier, then the accumulator."""
+        """Operands, the multipliers' own registers before and after, and the accumulator."""
         m = Module()
         p = self.parameters
-        operands, products = (
+        operands, factors, products = (
             {name: Signal(name=f"{name}_{stage}") for name in ("step", "first", "last", "horner")}
-            for stage in ("operands", "products")
+            for stage in ("operands", "factors", "products")
         )
         goes_on = Signal()  # to the accumulator as it is
         for name, operand in operands.items():
-            m.d.sync += [operand.eq(getattr(self, name)), products[name].eq(operand)]
+            m.d.sync += [
+                operand.eq(getattr(self, name)),
+                factors[name].eq(operand),
+                products[name].eq(factors[name]),
+            ]
         m.d.sync += [
-            goes_on.eq(~operands["first"] & ~operands["horner"]),
+            goes_on.eq(~factors["first"] & ~factors["horner"]),
             self.valid.eq(products["step"] & products["last"]),
         ]
+
+        def registered(value: ValueLike, shape: ShapeLike, name: str, cycles: int) -> Signal:
+            for cycle in range(cycles):
+                register = Signal(shape, name=f"{name}_{cycle}", reset_less=True)
+                m.d.sync += register.eq(value)
+                value = register
+            return register
+
         for c in range(p.columns):
-            amount = Signal(range(p.width - 1), name=f"amount_{c}", reset_less=True)
-            power = Signal(p.width - 1, name=f"power_{c}", reset_less=True)
-            m.d.sync += [amount.eq(self.raise_by[c]), power.eq(1 << self.raise_by[c])]
+            amount = registered(self.raise_by[c], range(p.width - 1), f"amount_{c}", 2)
+            # A power of zero leaves out what begins, and needs no reset between registers.
+            raised = self.raised.replicate(p.width - 1)
+            power = registered((1 << self.raise_by[c]) & raised, p.width - 1, f"power_{c}", 2)
             for lane in range(p.lanes):
-                left = Signal(signed(p.width), name=f"left_{c}_{lane}", reset_less=True)
-                right = Signal(signed(p.width), name=f"right_{c}_{lane}", reset_less=True)
-                product = Signal(signed(2 * p.width), name=f"product_{c}_{lane}", reset_less=True)
-                begin = Signal(signed(p.width), name=f"begin_{c}_{lane}", reset_less=True)
-                base = Signal(signed(2 * p.width - 2), name=f"base_{c}_{lane}", reset_less=True)
-                total = Signal(
-                    signed(p.accumulator_bits), name=f"total_{c}_{lane}", reset_less=True
-                )
-                m.d.sync += [
-                    left.eq(self.left[c][lane]),
-                    right.eq(self.right[c][lane]),
-                    product.eq(left * right),
-                    begin.eq(Mux(self.raised, self.begin[c][lane], 0)),
-                    base.eq(begin << amount if p.width < RAISED_BY_MULTIPLIER else begin * power),
-                ]
+                word, wide = signed(p.width), signed(2 * p.width)
+                cell = f"{c}_{lane}"
+                left = registered(self.left[c][lane], word, f"left_{cell}", 2)
+                right = registered(self.right[c][lane], word, f"right_{cell}", 2)
+                product = registered(left * right, wide, f"product_{cell}", 1)
+                if p.width < RAISED_BY_MULTIPLIER:
+                    begin = Mux(self.raised, self.begin[c][lane], 0)
+                    raising = registered(begin, word, f"begin_{cell}", 2) << amount
+                else:
+                    raising = registered(self.begin[c][lane], word, f"begin_{cell}", 2) * power
+                base = registered(raising, signed(2 * p.width - 2), f"base_{cell}", 1)
+                total = Signal(signed(p.accumulator_bits), name=f"total_{cell}", reset_less=True)
                 kept = Mux(goes_on, total, total << (p.width - 1))
                 start = Mux(products["first"], base, kept)
                 # The same in the low bits, where a LUT selects by two registers.

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from golden_model.files import growing
@@ -44,7 +44,7 @@ class Steps:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._running: set[subprocess.Popen[bytes]] = set()
         self._guard = threading.Lock()
         self._stopped = False
@@ -94,7 +94,7 @@ class Steps:
         `../synthesis-0123/top.json` names what it needs of them, and is part of the hash. Raises
         `StepError` if the tool fails. May be called by several threads at once.
         """
-        final = self._folder / f"{name}-{_digest(tool, arguments, files or {})}"
+        final = self.folder / f"{name}-{_digest(tool, arguments, files or {})}"
         if final.is_dir():
             return final
         try:
@@ -103,7 +103,19 @@ class Steps:
                     (folder / file).write_bytes(contents)
                 self._execute(tool, arguments, folder)
         except OSError as error:
-            raise BuildError(f"cannot write to {self._folder}: {error.strerror}") from error
+            raise BuildError(f"cannot write to {self.folder}: {error.strerror}") from error
+        return final
+
+    def derive(self, name: str, inputs: Sequence[str], write: Callable[[Path], None]) -> Path:
+        """The folder that `write` has filled, now or earlier, with what follows from `inputs`."""
+        final = self.folder / f"{name}-{_hash(json.dumps(list(inputs)).encode())}"
+        if final.is_dir():
+            return final
+        try:
+            with growing(final) as folder:
+                write(folder)
+        except OSError as error:
+            raise BuildError(f"cannot write to {self.folder}: {error.strerror}") from error
         return final
 
     def _execute(self, tool: Tool, arguments: Sequence[str], folder: Path) -> None:
@@ -133,7 +145,13 @@ class Steps:
 
 
 def _digest(tool: Tool, arguments: Sequence[str], files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256(json.dumps([tool.name, tool.version, list(arguments)]).encode())
-    for file, contents in sorted(files.items()):
-        digest.update(f"{file}:{hashlib.sha256(contents).hexdigest()};".encode())
-    return digest.hexdigest()[:16]
+    called = json.dumps([tool.name, tool.version, list(arguments)]).encode()
+    listed = (
+        f"{file}:{hashlib.sha256(contents).hexdigest()};".encode()
+        for file, contents in sorted(files.items())
+    )
+    return _hash(called, *listed)
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

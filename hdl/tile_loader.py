@@ -12,14 +12,21 @@ from hdl.datapath import FETCH_LATENCY
 from hdl.duty_scaler import magnitude
 from hdl.shapes import word_row
 
+_SLOT_LEAD = 3
+"""Clock cycles from the end of a load to the first slot's comparison with the duties."""
+
 
 def load_cycles(parameters: Parameters) -> int:
     """Clock cycles that loading a tile takes: the longest of rows, columns and drawing masks.
 
-    The last duties arrive while the first slot is on its way to the comparisons.
+    The last duties may arrive while the first slot is on its way to the comparisons.
     """
-    lines = max(parameters.tile_rows, parameters.tile_columns)
-    return max(lines // parameters.lanes, MASK_ROUNDS)
+    p = parameters
+    return max(
+        p.tile_rows // p.lanes + max(FETCH_LATENCY - _SLOT_LEAD, 0),
+        p.tile_columns // p.lanes + max(READ_LATENCY - _SLOT_LEAD, 0),
+        MASK_ROUNDS,
+    )
 
 
 class TileLoader(wiring.Component):

@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
 
+from hdl.block_registers import use_block_registers
 from hdl.boards import BoardSpec, Family
+from hdl.fan_out import limit_fan_out
 
 
 class BuildError(RuntimeError):
@@ -70,6 +73,8 @@ class Toolchain:
     """For LUT, FF, DSP and BRAM the kinds of cells that use them, and how much of one each uses;
     the first kind says how many there are."""
     yosys: Tool = YOSYS
+    netlist_passes: tuple[Callable[[dict[str, Any], str], object], ...] = ()
+    """What else is done to Yosys' netlist in JSON, given it and its top module."""
     flip_flops: re.Pattern[str] | None = None
     """Lines of the placer's log that count flip-flops, where they are no cells of their own."""
 
@@ -99,6 +104,7 @@ def _gowin_packing(board: BoardSpec, routed: str, bitstream: str) -> list[str]:
 TOOLCHAINS = {
     Family.ECP5: Toolchain(
         synthesis="synth_ecp5",
+        netlist_passes=(use_block_registers, limit_fan_out),
         place_and_route=NEXTPNR_ECP5,
         device=_ecp5_device,
         constraints="--lpf={file}",

@@ -1,0 +1,71 @@
+"""Registers and LUTs that drive very many others, repeated, so that each copy has its own part.
+
+One register that selects in every cell of the multiply-accumulate array pulls all of them together,
+and itself stands far from most; neither Yosys nor nextpnr copies it.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import defaultdict
+from typing import Any
+
+Cell = dict[str, Any]
+Sink = tuple[str, str, int]
+"""A cell, a port of it, and which of the port's bits."""
+
+LIMIT = 96
+"""Inputs that one of the copies drives at most."""
+
+_OUTPUTS = {"TRELLIS_FF": "Q", "LUT4": "Z"}
+
+
+def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
+    """Repeat ECP5 flip-flops and LUTs of module `top` that drive over `limit` inputs; how many.
+
+    Each copy drives inputs of cells whose names, which Yosys makes from those of the signals
+    nearby, are neighbours in alphabetical order. Ports of the module stay with the original.
+    """
+    module = netlist["modules"][top]
+    cells: dict[str, Cell] = module["cells"]
+    sinks: dict[int | str, list[Sink]] = defaultdict(list)
+    for name, cell in cells.items():
+        for port, bits in cell["connections"].items():
+            if cell["port_directions"][port] == "input":
+                for index, bit in enumerate(bits):
+                    sinks[bit].append((name, port, index))
+    new = 1 + max(
+        bit
+        for net in module["netnames"].values()
+        for bit in net["bits"]
+        if bit != "x" and isinstance(bit, int)
+    )
+    before = len(cells)
+    for name, cell in list(cells.items()):
+        output = _OUTPUTS.get(cell["type"])
+        if output is None:
+            continue
+        (bit,) = cell["connections"][output]
+        driven = sorted(sinks[bit], key=lambda sink: _natural(sink[0]))
+        count = -(-len(driven) // limit)
+        for number in range(1, count):
+            twin = copy.deepcopy(cell)
+            twin["connections"][output] = [new]
+            twin_name = f"{name}$copy{number}"
+            cells[twin_name] = twin
+            module["netnames"][f"{twin_name}.{output}"] = {
+                "hide_name": 1,
+                "bits": [new],
+                "attributes": {},
+            }
+            for sink, port, index in driven[
+                number * len(driven) // count : (number + 1) * len(driven) // count
+            ]:
+                cells[sink]["connections"][port][index] = new
+            new += 1
+    return len(cells) - before
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
