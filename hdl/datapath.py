@@ -381,7 +381,7 @@ class Datapath(wiring.Component):
             self.settled.eq(residuals_end(ending)),
             self.settled_group.eq(ending.group),
         ]
-        settled, weighed = steps[_RESULT + magnitude.LATENCY :][:2]
+        before, settled = steps[_RESULT + magnitude.LATENCY - 1 :][:2]
         exponent = reset_less(m, self.exponent)
         for c in columns:
             m.submodules[f"residual_tracker_{c}"] = tracker = magnitude.MagnitudeTracker(
@@ -404,13 +404,17 @@ class Datapath(wiring.Component):
                     )
                 ),
             ]
-            with m.If(residuals_end(settled) & settled.columns[c]):
-                m.d.sync += [
-                    bits[settled.group][c].eq(tracker.bits),
-                    self.vanished[settled.group][c].eq(~tracker.nonzero),
-                ]
-            with m.If(residuals_end(weighed) & weighed.columns[c]):
-                m.d.sync += exponent[weighed.group][c].eq(raised + lost)
+            for group in range(len(bits)):
+                new = registered(
+                    residuals_end(before) & before.columns[c] & (before.group == group), "new"
+                )
+                with m.If(new):
+                    m.d.sync += [
+                        bits[group][c].eq(tracker.bits),
+                        self.vanished[group][c].eq(~tracker.nonzero),
+                    ]
+                with m.If(registered(new, "new_exponent")):
+                    m.d.sync += exponent[group][c].eq(raised + lost)
 
         # Results summed over lanes
         lane_bits = (p.rows(p.max_dimension) << (2 * p.width - 2)).bit_length() + 1

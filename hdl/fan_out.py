@@ -15,7 +15,7 @@ Cell = dict[str, Any]
 Sink = tuple[str, str, int]
 """A cell, a port of it, and which of the port's bits."""
 
-LIMIT = 96
+LIMIT = 64
 """Inputs that one of the copies drives at most."""
 
 _OUTPUTS = {"TRELLIS_FF": "Q", "LUT4": "Z"}

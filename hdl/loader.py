@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from golden_model.parameters import Parameters
+from hdl.reset_less import reset_less
 from hdl.shapes import word_row
 
 BLOCK_BITS = 16
@@ -118,6 +119,7 @@ class Loader(wiring.Component):
             m.d.sync += [last_sample.eq(samples - 1), single_sample.eq(samples == 1)]
             last_samples.append(last_sample)
             single_samples.append(single_sample)
+        write_data = reset_less(m, self.write_data)
         outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
         m.d.comb += [
             state_beat.eq(self.input.valid & (state == _State.STATE)),
@@ -132,7 +134,7 @@ class Loader(wiring.Component):
             self.buffer_address.eq(Cat(address, bank)),
             *(
                 word.eq(Mux(outside[lane], 0, self.input.payload.words[lane]))
-                for lane, word in enumerate(self.write_data)
+                for lane, word in enumerate(write_data)
             ),
             self.short.eq(0),
             self.long.eq(0),

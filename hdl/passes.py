@@ -187,6 +187,8 @@ class PassEngine(wiring.Component):
         out = self.out
         new = self.order
         sample = Signal.like(out.sample)  # inner - digits, of an ACCUMULATE
+        row = Signal(range(p.rows(p.max_dimension)))
+        by_outer = Signal()  # a row has all of the inner steps, else each has a row
         past_history = Signal()  # inner >= digits
 
         inner_step = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
@@ -230,6 +232,8 @@ class PassEngine(wiring.Component):
             m.d.sync += [inner.eq(inner + 1), inner_end.eq(inner + 1 == inner_last)]
             with m.If((order.kind == Kind.PROJECT) | past_history):
                 m.d.sync += buffer.eq(buffer + inner_step)
+            with m.If(inner_end | ~by_outer):
+                m.d.sync += row.eq(Mux(inner_end & ~by_outer, 0, row + 1))
             with m.If(inner_end):
                 m.d.sync += [
                     inner.eq(0),
@@ -251,6 +255,8 @@ class PassEngine(wiring.Component):
                 free.eq(spacing(p) == 1),
                 outer.eq(0),
                 inner.eq(0),
+                row.eq(0),
+                by_outer.eq((new.kind == Kind.ACCUMULATE) | (new.kind == Kind.SUBTRACT)),
                 outer_last.eq(0),
                 outer_end.eq(1),
                 inner_last.eq(own_last),
@@ -270,14 +276,12 @@ class PassEngine(wiring.Component):
                     m.d.sync += [inner_last.eq(0), inner_end.eq(1)]
 
         x_base, delta_base, _ = factor_bases(p)
-        row = Signal(range(p.rows(p.max_dimension)))
         base = Signal.like(out.factor)
         m.d.sync += [
             sample.eq(Mux(past_history, sample + 1, 0)),
             past_history.eq(running & ~inner_end & (inner + 1 >= digits)),
         ]
         m.d.comb += [
-            row.eq(inner),
             base.eq(Mux(order.side, delta_base, x_base)),
             out.step.eq(running),
             out.first.eq(inner == 0),
@@ -293,6 +297,7 @@ class PassEngine(wiring.Component):
             out.release.eq(order.release & final),
             out.buffer.eq(buffer),
             out.row.eq(row),
+            out.sample.eq(sample),
             out.factor.eq(base + row_address(p, order.group, row)),
             out.result.eq(outer),
             out.target.eq(Target.SCALARS),
@@ -307,13 +312,11 @@ class PassEngine(wiring.Component):
                 ]
             with m.Case(Kind.ACCUMULATE):
                 m.d.comb += [
-                    row.eq(outer),
                     out.left.eq(Mux(past_history, Left.BUFFER, Left.FACTOR)),
                     out.right.eq(Right.SCALAR),
                     out.scalar.eq(Mux(past_history, ScalarSource.PROJECTION, ScalarSource.HISTORY)),
                     out.horner.eq((inner != 0) & ~past_history),
                     out.digit.eq(digits - 1 - inner),
-                    out.sample.eq(sample),
                     out.count.eq(past_history & (outer == 0)),
                     out.target.eq(Target.RESIDUALS),
                 ]
@@ -329,7 +332,6 @@ class PassEngine(wiring.Component):
                 ]
             with m.Case(Kind.SUBTRACT):
                 m.d.comb += [
-                    row.eq(outer),
                     out.left.eq(Left.PIVOT),
                     out.right.eq(Right.SCALAR),
                     out.scalar.eq(ScalarSource.COEFFICIENT),

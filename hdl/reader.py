@@ -153,6 +153,8 @@ class Reader(wiring.Component):
         tile_rows = (p.tile_rows // p.lanes + 1, p.tile_columns // p.lanes + 1)
 
         state = Signal(State)
+        active = Signal()  # in another state than State.IDLE
+        transposed = Signal()
         begin = Signal()
         clearing = Signal()  # at the conversion that clears the array's integrators
         vectors_left = Signal(VECTOR_BITS)
@@ -164,6 +166,7 @@ class Reader(wiring.Component):
         last_slot = Signal(p.width - 1)
         allowed = Signal()
         m.d.sync += [
+            transposed.eq(settings.transposed),
             full.eq((Const(1, p.width) << (settings.dac_bits - 1)[:4]) - 1),
             last_slot.eq(Mux(settings.bit_serial, 0, full - 1)),
             allowed.eq(
@@ -176,7 +179,7 @@ class Reader(wiring.Component):
             ),
         ]
         m.d.comb += [
-            self.busy.eq((state != State.IDLE) | sender.busy),
+            self.busy.eq(active | sender.busy),
             begin.eq(self.start & ~self.abort),
             walk.settings.eq(settings),
             walk.first.eq(begin),
@@ -206,9 +209,9 @@ class Reader(wiring.Component):
             sender.adc_saturations.eq(sums.adc_saturations),
             sender.sum_saturations.eq(sums.sum_saturations),
             # Drive
-            drive.active.eq(state != State.IDLE),
+            drive.active.eq(active),
             drive.clear.eq(state == State.CHECK),
-            drive.transposed.eq(settings.transposed),
+            drive.transposed.eq(transposed),
             drive.tile_row.eq(walk.tile_row),
             drive.tile_column.eq(walk.tile_column),
             drive.threshold.eq(slot),
@@ -235,7 +238,8 @@ class Reader(wiring.Component):
             with m.Case(State.IDLE):
                 m.d.sync += [clearing.eq(1), row.eq(0), slot.eq(0)]
                 with m.If(begin):
-                    m.d.sync += [state.eq(State.CHECK), vectors_left.eq(self.vectors)]
+                    m.d.sync += [state.eq(State.CHECK), active.eq(1)]
+                    m.d.sync += vectors_left.eq(self.vectors)
                     m.d.sync += [self.adc_saturations.eq(0), self.sum_saturations.eq(0)]
             with m.Case(State.CHECK):
                 m.d.comb += self.phase.eq(Phase.CHECK)
@@ -243,6 +247,7 @@ class Reader(wiring.Component):
                 with m.If(wait == CHECK_CYCLES - 1):
                     m.d.comb += self.refused.eq(~allowed)
                     m.d.sync += [wait.eq(0), state.eq(Mux(allowed, State.FILL, State.IDLE))]
+                    m.d.sync += active.eq(allowed)
             with m.Case(State.LOAD):
                 m.d.comb += [self.phase.eq(Phase.LOAD), self.input.ready.eq(1)]
                 with m.If(self.input.valid):
@@ -251,8 +256,8 @@ class Reader(wiring.Component):
                     with m.If(end):
                         m.d.sync += [row.eq(0), state.eq(State.FILL)]
                     with m.If(self.input.payload.last != end):
-                        m.d.sync += [self.short.eq(~end), self.long.eq(end), state.eq(State.IDLE)]
-                        m.d.sync += self.malformed.eq(1)
+                        m.d.sync += [self.short.eq(~end), self.long.eq(end), self.malformed.eq(1)]
+                        m.d.sync += [state.eq(State.IDLE), active.eq(0)]
             with m.Case(State.FILL):
                 m.d.comb += self.phase.eq(Phase.READ)
                 m.d.sync += row.eq(row + 1)
@@ -288,11 +293,11 @@ class Reader(wiring.Component):
                     ]
                     with m.If(final_vector):
                         m.d.comb += self.finished.eq(~self.abort)
-                        m.d.sync += state.eq(State.IDLE)
+                        m.d.sync += [state.eq(State.IDLE), active.eq(0)]
         with m.If(self.abort):
             m.d.comb += sender.start.eq(0)
-            m.d.sync += [state.eq(State.IDLE), wait.eq(0), self.short.eq(0), self.long.eq(0)]
-            m.d.sync += self.malformed.eq(0)
+            m.d.sync += [state.eq(State.IDLE), active.eq(0), wait.eq(0)]
+            m.d.sync += [self.short.eq(0), self.long.eq(0), self.malformed.eq(0)]
         return m
 
     def _fill(

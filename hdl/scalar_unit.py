@@ -102,7 +102,7 @@ class ScalarUnit(wiring.Component):
     `residual` (the power of two to multiply a residual's norm by) and `vanished` are asked for it,
     two cycles later at the earliest.
     `history_write` pulses with each rank's history, `result`. `weight`, `scale` and `update` hold
-    by rank. `written` tells every write, for a trace.
+    by rank, from the cycle after `done`. `written` tells every write, for a trace.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -227,9 +227,9 @@ class ScalarUnit(wiring.Component):
         rounded = Signal(SCALAR, reset_less=True)
         finished = Signal()
         m.d.sync += self.done.eq(finished)
-        zero = ~rounded.significand[-1] | (
-            (instruction.modifier == Modifier.UNLESS_VANISHED) & self.vanished
-        )
+        voided = Signal()  # the rank's instruction is of one that has vanished
+        m.d.sync += voided.eq((instruction.modifier == Modifier.UNLESS_VANISHED) & self.vanished)
+        zero = ~rounded.significand[-1] | voided
         stored = ~((instruction.modifier == Modifier.UNLESS_ZERO) & ~self.square.significand[-1])
         m.d.comb += [
             self.result.eq(Mux(zero, 0, rounded)),
@@ -244,11 +244,22 @@ class ScalarUnit(wiring.Component):
             write.data.eq(self.result),
         ]
 
-        outputs = {
-            Register.WEIGHT: reset_less(m, self.weight),
-            Register.SCALE: reset_less(m, self.scale),
-            Register.UPDATE: reset_less(m, self.update),
-        }
+        # By rank, a cycle after the result: they are many, and far from here.
+        output = Signal(SCALAR, reset_less=True)
+        m.d.sync += output.eq(self.result)
+        selected = {}
+        for register, outputs in (
+            (Register.WEIGHT, self.weight),
+            (Register.SCALE, self.scale),
+            (Register.UPDATE, self.update),
+        ):
+            selected[register] = ranks = Signal(1 << len(rank), name=f"to_{register.name}")
+            m.d.sync += ranks.eq(0)
+            held = reset_less(m, outputs)
+            for number in range(p.groups(p.max_rank) * p.columns):
+                group_of, column_of = divmod(number, p.columns)
+                with m.If(ranks[group_of << column_bits(p) | column_of]):
+                    m.d.sync += held[group_of][column_of].eq(output)
 
         with m.FSM():
             with m.State("IDLE"), m.If(self.start):
@@ -351,9 +362,8 @@ class ScalarUnit(wiring.Component):
                     self.written.valid.eq(1),
                     self.written.stored.eq(stored),
                 ]
-                for register, held in outputs.items():
-                    with m.If(instruction.destination == register):
-                        m.d.sync += held[group][column].eq(self.result)
+                for register, ranks in selected.items():
+                    m.d.sync += ranks.eq((instruction.destination == register) << rank)
                 fetch(instruction_port.data)
                 m.d.sync += counter.eq(counter + 1)
                 m.next = "FETCH"

@@ -33,7 +33,7 @@ class Bench:
         ctx.set(dut.last_column, last_column)
 
     async def run(self, name, side=0, rank=None):
-        """Run a program for every rank, or for one."""
+        """Run a program for every rank, or for one, up to the cycle after `done`."""
         ctx, dut = self.ctx, self.dut
         group, column = divmod(rank or 0, PARAMETERS.columns)
         ctx.set(dut.program, Name[name])
@@ -46,6 +46,7 @@ class Bench:
         ctx.set(dut.start, 0)
         for _ in range(1000):
             if ctx.get(dut.done):
+                await ctx.tick()
                 return
             now = ctx.get(dut.rank_group) * PARAMETERS.columns + ctx.get(dut.rank_column)
             if now < RANKS:
