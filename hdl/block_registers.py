@@ -76,13 +76,13 @@ class _Module:
             ("MULT18X18D", self._product),
             ("MULT18X18D", self._factors),
         ):
-            for cell in [cell for cell in self._cells.values() if cell["type"] == kind]:
-                use(cell)
+            for name in [name for name, cell in self._cells.items() if cell["type"] == kind]:
+                use(name, self._cells[name])
         for net in self._module["netnames"].values():
             net["bits"] = ["x" if bit in self._gone else bit for bit in net["bits"]]
         return before - len(self._cells)
 
-    def _memory_outputs(self, cell: Cell) -> None:
+    def _memory_outputs(self, name: str, cell: Cell) -> None:
         parameters = cell["parameters"]
         # A memory of 36 bits writes by port A and reads both halves by port B.
         pair = int(parameters["DATA_WIDTH_A"], 2) == 36
@@ -95,18 +95,18 @@ class _Module:
                 and parameters[f"CLK{side}MUX"] == f"CLK{side}"
                 and all(cell["connections"][f"RST{half}"] == ["0"] for half in halves)
             ):
-                self._take_after(cell, followers)
+                self._take_after(name, cell, followers)
                 cell["connections"][f"OCE{side}"] = [followers[0].enable]
                 for half in halves:
                     parameters[f"REGMODE_{half}"] = "OUTREG"
 
-    def _product(self, cell: Cell) -> None:
+    def _product(self, name: str, cell: Cell) -> None:
         followers = self._followers(cell, ["P"])
         if followers and self._always(followers):
-            self._take_after(cell, followers)
+            self._take_after(name, cell, followers)
             self._clock(cell, ["OUTPUT"], followers[0].clock)
 
-    def _factors(self, cell: Cell) -> None:
+    def _factors(self, name: str, cell: Cell) -> None:
         bits = {
             port: bits[0]
             for port, bits in cell["connections"].items()
@@ -123,7 +123,6 @@ class _Module:
             or (clocked and cell["connections"]["CLK0"] != [before[0].clock])
         ):
             return
-        name = self._drivers[cell["connections"]["P0"][0]]
         for port, flip_flop in found.items():
             assert flip_flop is not None
             cell["connections"][port] = [flip_flop.input]
@@ -170,13 +169,13 @@ class _Module:
     def _always(self, flip_flops: Sequence[_FlipFlop]) -> bool:
         return self._alike(flip_flops, flip_flops[0].clock) and flip_flops[0].enable == "1"
 
-    def _take_after(self, cell: Cell, followers: Iterable[_FlipFlop]) -> None:
+    def _take_after(self, name: str, cell: Cell, followers: Iterable[_FlipFlop]) -> None:
         outputs = {flip_flop.input: flip_flop for flip_flop in followers}
         for port, (bit,) in cell["connections"].items():
             if cell["port_directions"][port] == "output" and bit in outputs:
                 flip_flop = outputs[bit]
                 cell["connections"][port] = [flip_flop.output]
-                self._drivers[flip_flop.output] = self._drivers[bit]
+                self._drivers[flip_flop.output] = name
                 self._remove(flip_flop, bit)
 
     def _remove(self, flip_flop: _FlipFlop, gone: Bit) -> None:

@@ -25,7 +25,8 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
     """Repeat ECP5 flip-flops and LUTs of module `top` that drive over `limit` inputs; how many.
 
     Each copy drives inputs of cells whose names, which Yosys makes from those of the signals
-    nearby, are neighbours in alphabetical order. Ports of the module stay with the original.
+    nearby, are neighbours in alphabetical order. Ports of the module stay with the original. What
+    takes a port of the module into the clock's domain is not repeated: copies could disagree.
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
@@ -36,15 +37,13 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
                 for index, bit in enumerate(bits):
                     sinks[bit].append((name, port, index))
     new = 1 + max(
-        bit
-        for net in module["netnames"].values()
-        for bit in net["bits"]
-        if bit != "x" and isinstance(bit, int)
+        bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)
     )
+    ports = {bit for port in module["ports"].values() for bit in port["bits"]}
     before = len(cells)
     for name, cell in list(cells.items()):
         output = _OUTPUTS.get(cell["type"])
-        if output is None:
+        if output is None or (output == "Q" and cell["connections"]["DI"][0] in ports):
             continue
         (bit,) = cell["connections"][output]
         driven = sorted(sinks[bit], key=lambda sink: _natural(sink[0]))

@@ -1,6 +1,7 @@
 """Verilog of what Yosys and our own passes make of a design for an ECP5: its cells, simulated."""
 
 import json
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +28,11 @@ write_verilog -noattr {name}.v
 
 def convert(component, name="top", **_):
     """Takes the place of `amaranth.back.verilog.convert`, with ports of the same names."""
-    source = rtlil.convert(component, name=TOP, emit_src=False)
+    return _mapped(rtlil.convert(component, name=TOP, emit_src=False), name)
+
+
+@cache
+def _mapped(source, name):
     with TemporaryDirectory() as folder, Steps(Path(folder)) as steps:
         netlist = synthesise(steps, TOOLCHAINS[Family.ECP5], source)
         # Beside the design there are the library's cells, without what is in them.
