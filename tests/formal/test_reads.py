@@ -265,6 +265,7 @@ def drives_wait_for_codes(m, dut, inside):
         Assert(~ended | ~kept | past(m, lines.convert), "a drive ends with its conversion"),
         Assert(~past(m, lines.convert) | ended, "and a conversion ends the drive"),
         Assert(kept | (state == State.IDLE)),
+        Assert(reading.active == (state != State.IDLE)),
         # Slots on their way to the pins: those of one drive, in a row, its conversion last.
         Assert(~(reads.any() & pending)),
         Assert((converts & ~reads) == 0),
@@ -318,7 +319,7 @@ def test_a_run_can_have_to_wait_for_the_codes_of_an_aborted_one():
         ("self.ready & ~receiver.pending", "self.ready"),
         ("self.ready & ~receiver.pending", "~receiver.pending"),
         ("(slot == last_slot)", "(slot == full)"),
-        ("state.eq(State.IDLE), wait.eq(0), self.short", "wait.eq(0), self.short"),
+        ("state.eq(State.IDLE), active.eq(0), wait.eq(0)", "active.eq(0), wait.eq(0)"),
         ("with m.If(self.convert):", "with m.If(1):"),
     ],
 )
