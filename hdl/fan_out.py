@@ -18,15 +18,22 @@ Sink = tuple[str, str, int]
 LIMIT = 64
 """Inputs that one of the copies drives at most."""
 
+CONTROL_LIMIT = 512
+"""Enables and resets of flip-flops that one of the copies drives at most.
+
+Flip-flops of a slice share theirs, so copies make a full FPGA harder to place.
+"""
+
 _OUTPUTS = {"TRELLIS_FF": "Q", "LUT4": "Z"}
 
 
 def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
     """Repeat ECP5 flip-flops and LUTs of module `top` that drive over `limit` inputs; how many.
 
-    Each copy drives inputs of cells whose names, which Yosys makes from those of the signals
-    nearby, are neighbours in alphabetical order. Ports of the module stay with the original. What
-    takes a port of the module into the clock's domain is not repeated: copies could disagree.
+    Enables and resets are counted by themselves, up to `CONTROL_LIMIT`. Each copy drives inputs of
+    cells whose names, which Yosys makes from those of the signals nearby, are neighbours in
+    alphabetical order. Ports of the module stay with the original. What takes a port of the module
+    into the clock's domain is not repeated: copies could disagree.
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
@@ -46,9 +53,15 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
         if output is None or (output == "Q" and cell["connections"]["DI"][0] in ports):
             continue
         (bit,) = cell["connections"][output]
-        driven = sorted(sinks[bit], key=lambda sink: _natural(sink[0]))
-        count = -(-len(driven) // limit)
-        for number in range(1, count):
+        parts: list[list[Sink]] = []
+        for control, most in ((True, CONTROL_LIMIT), (False, limit)):
+            driven = [sink for sink in sinks[bit] if (sink[1] in ("CE", "LSR")) == control]
+            driven.sort(key=lambda sink: _natural(sink[0]))
+            count = -(-len(driven) // most)  # the first part stays with the original
+            for number in range(1, count):
+                low, high = (len(driven) * end // count for end in (number, number + 1))
+                parts.append(driven[low:high])
+        for number, part in enumerate(parts, 1):
             twin = copy.deepcopy(cell)
             twin["connections"][output] = [new]
             twin_name = f"{name}$copy{number}"
@@ -58,9 +71,7 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
                 "bits": [new],
                 "attributes": {},
             }
-            for sink, port, index in driven[
-                number * len(driven) // count : (number + 1) * len(driven) // count
-            ]:
+            for sink, port, index in part:
                 cells[sink]["connections"][port][index] = new
             new += 1
     return len(cells) - before
