@@ -70,12 +70,13 @@ class Blocks(wiring.Component):
                 words[width].addr.eq(self.place),
             ]
         m.d.comb += [words[36].en.eq(self.enable), self.narrow.eq(words[9].data)]
-        wide, middle, registered = (
-            reset_less(m, output) for output in (self.wide, self.middle, self.registered)
+        wide, middle, later, registered = (
+            reset_less(m, output)
+            for output in (self.wide, self.middle, self.narrow_later, self.registered)
         )
         with m.If(self.enable):
             m.d.sync += wide.eq(words[36].data)
-        m.d.sync += [middle.eq(words[18].data), self.narrow_later.eq(words[9].data)]
+        m.d.sync += [middle.eq(words[18].data), later.eq(words[9].data)]
 
         left = Signal(signed(18), reset_less=True)
         right = Signal(signed(16), reset_less=True)
