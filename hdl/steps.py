@@ -94,21 +94,20 @@ class Steps:
         `../synthesis-0123/top.json` names what it needs of them, and is part of the hash. Raises
         `StepError` if the tool fails. May be called by several threads at once.
         """
-        final = self.folder / f"{name}-{_digest(tool, arguments, files or {})}"
-        if final.is_dir():
-            return final
-        try:
-            with growing(final) as folder:
-                for file, contents in (files or {}).items():
-                    (folder / file).write_bytes(contents)
-                self._execute(tool, arguments, folder)
-        except OSError as error:
-            raise BuildError(f"cannot write to {self.folder}: {error.strerror}") from error
-        return final
+
+        def execute(folder: Path) -> None:
+            for file, contents in (files or {}).items():
+                (folder / file).write_bytes(contents)
+            self._execute(tool, arguments, folder)
+
+        return self._once(f"{name}-{_digest(tool, arguments, files or {})}", execute)
 
     def derive(self, name: str, inputs: Sequence[str], write: Callable[[Path], None]) -> Path:
         """The folder that `write` has filled, now or earlier, with what follows from `inputs`."""
-        final = self.folder / f"{name}-{_hash(json.dumps(list(inputs)).encode())}"
+        return self._once(f"{name}-{_hash(json.dumps(list(inputs)).encode())}", write)
+
+    def _once(self, name: str, write: Callable[[Path], None]) -> Path:
+        final = self.folder / name
         if final.is_dir():
             return final
         try:
