@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
+from hdl.reset_less import registered
 from hdl.rounding import EXPONENT, PRODUCT_BITS, lead, round_to_scalar
 from hdl.shapes import SCALAR
 
@@ -41,9 +42,7 @@ class CoefficientPipeline(wiring.Component):
         """Multiply, round to a scalar, find the shift, shift, a register each; round to a word."""
         m = Module()
         width = self._width
-        negatives = [Signal(name=f"negative_{stage}") for stage in range(LATENCY)]
-        for earlier, later in zip([self.negative, *negatives], negatives, strict=False):
-            m.d.sync += later.eq(earlier)
+        positive = registered(m, self.negative, "negative", LATENCY)  # the coefficient
 
         product = Signal(PRODUCT_BITS, reset_less=True)
         power = Signal(EXPONENT, reset_less=True)
@@ -69,12 +68,9 @@ class CoefficientPipeline(wiring.Component):
             fraction.eq(Mux(small, width - 2, width - 1 - ratio.exponent)),
             rest.eq(_S + 2 - width - ratio.exponent),
         ]
-        fraction_1, fraction_2 = (Signal.like(fraction, name=f"fraction_{i}") for i in (1, 2))
         m.d.sync += [
             shift.eq(Mux(small, Mux(rest > _SHIFT_MAX, _SHIFT_MAX, rest), _S + 1 - width)),
             significand.eq(ratio.significand),
-            fraction_1.eq(fraction),
-            fraction_2.eq(fraction_1),
         ]
 
         # A guard bit stays below the word, and the bits lost below that are sticky.
@@ -87,14 +83,14 @@ class CoefficientPipeline(wiring.Component):
         ]
 
         # The quotient, rounded, with the other sign than the dot product: -x = ~x + 1.
-        quotient, up, positive = shifted[1:], Signal(), negatives[-1]
+        quotient, up = shifted[1:], Signal()
         largest = (1 << (width - 1)) - 1
         word = Signal(signed(width))
         m.d.comb += [
             up.eq(shifted[0] & (lost.any() | shifted[1])),
             self.saturated.eq(positive & ((quotient > largest) | ((quotient == largest) & up))),
             word.eq(Mux(positive, quotient, ~quotient) + Mux(positive, up, ~up)),
-            self.fraction_bits.eq(fraction_2),
+            self.fraction_bits.eq(registered(m, fraction, "fraction", 2)),
             self.coefficient.eq(Mux(self.saturated, largest, word)),
         ]
         return m

@@ -114,11 +114,12 @@ class ColumnDuties(wiring.Component):
             write.en.eq(scaler.duty_valid & (write_lane == lanes - 1)),
         ]
         m.d.sync += self.done.eq(write.en & (write_row == rows - 1))
+        with m.If(scaler.duty_valid):
+            m.d.sync += collected.eq(Cat(collected, scaler.duty)[len(scaler.duty.as_value()) :])
         with m.If(self.start):
             m.d.sync += [write_lane.eq(0), write_row.eq(0)]
         with m.Elif(scaler.duty_valid):
             m.d.sync += [
-                collected.eq(Cat(collected, scaler.duty)[len(scaler.duty.as_value()) :]),
                 write_lane.eq(write_lane + 1),
                 write_row.eq(write_row + write.en),
             ]

@@ -1,11 +1,12 @@
 """The converter: exact dot products as scalars, a column a cycle."""
 
-from amaranth import Module, Mux, Signal, signed, unsigned
+from amaranth import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
 from golden_model.parameters import Parameters
+from hdl.reset_less import registered, reset_less
 from hdl.rounding import EXPONENT, leading_zero_bytes, leading_zeros, round_to_scalar
 from hdl.shapes import SCALAR, column_shape, dot_products, group_shape
 
@@ -57,17 +58,17 @@ class Converter(wiring.Component):
         p = self.parameters
         wide = max(p.dot_bits, scalar.SIGNIFICAND_BITS + 2)
         pending = Signal(dot_products(p), reset_less=True)
-        busy = Signal()
+        busy, valid = Signal(), Signal(LATENCY - 1)
         beside = Signal(
             data.StructLayout(
                 {
-                    "valid": 1,
                     "begin": 1,
                     "column": column_shape(p),
                     "negative": 1,
                     "tag": tag_layout(p),
                 }
-            )
+            ),
+            reset_less=True,
         )
         with m.If(self.start):
             m.d.sync += [
@@ -84,7 +85,6 @@ class Converter(wiring.Component):
         dot = Signal(signed(p.dot_bits))
         m.d.comb += [
             dot.eq(pending[beside.column]),
-            beside.valid.eq(busy),
             beside.negative.eq(dot < 0),
         ]
 
@@ -92,8 +92,11 @@ class Converter(wiring.Component):
             Signal(unsigned(wide), name=name, reset_less=True)
             for name in ("magnitude", "counted", "coarse", "normal")
         )
-        zero_bytes, length = Signal(range(wide // 8 + 2)), Signal(EXPONENT)
-        power = Signal(EXPONENT)
+        zero_bytes = Signal(range(wide // 8 + 2), reset_less=True)
+        length, power = (
+            Signal(EXPONENT, name=name, reset_less=True) for name in ("length", "power")
+        )
+        value = reset_less(m, self.value)
         zeros = leading_zeros(coarse[-8:])[:3]
         m.d.sync += [
             magnitude.eq(Mux(dot < 0, -dot, dot)),
@@ -103,14 +106,12 @@ class Converter(wiring.Component):
             length.eq(wide - (zero_bytes << 3)),
             normal.eq(coarse << zeros),
             power.eq(length - zeros),
-            self.value.eq(round_to_scalar(m, normal, power, "dot")),
+            value.eq(round_to_scalar(m, normal, power, "dot")),
+            valid.eq(Cat(busy, valid)),
         ]
-        for stage in range(LATENCY - 1):
-            later = Signal.like(beside, name=f"beside_{stage}")
-            m.d.sync += later.eq(beside)
-            beside = later
+        beside = registered(m, beside, "beside", LATENCY - 1)
         m.d.comb += [
-            self.valid.eq(beside.valid),
+            self.valid.eq(valid[-1]),
             self.begin.eq(beside.begin),
             self.column.eq(beside.column),
             self.negative.eq(beside.negative),

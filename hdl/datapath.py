@@ -18,7 +18,7 @@ from hdl.passes import (
     pass_layout,
     row_address,
 )
-from hdl.reset_less import reset_less
+from hdl.reset_less import registered, reset_less
 from hdl.rounding import EXPONENT
 from hdl.shapes import (
     column_shape,
@@ -138,7 +138,7 @@ class Datapath(wiring.Component):
         m.submodules.array = array = mac_array.MacArray(p)
         # An order waits in a register for the engine.
         ordered = Signal()
-        order = Signal.like(self.order)
+        order = Signal.like(self.order, reset_less=True)
         m.d.comb += self.ready.eq(~ordered)
         with m.If(~ordered):
             m.d.sync += [ordered.eq(self.start), order.eq(self.order)]
@@ -180,11 +180,6 @@ class Datapath(wiring.Component):
         m.submodules.residuals, m.submodules.projections = residuals, projections
         m.submodules.pivots = pivots
 
-        def registered(value: Value, name: str) -> Signal:
-            register = Signal.like(value, name=name, reset_less=True)
-            m.d.sync += register.eq(value)
-            return register
-
         buffer_write = buffer.write_port()
         m.d.comb += [
             buffer_write.en.eq(self.buffer_write),
@@ -193,23 +188,23 @@ class Datapath(wiring.Component):
         ]
         buffer_read = buffer.read_port()
         m.d.comb += buffer_read.addr.eq(steps[_FACTOR_ADDRESS].buffer)
-        sample_row = registered(buffer_read.data, "sample_row")
+        sample_row = registered(m, buffer_read.data, "sample_row")
 
         fetch_group, fetch_column = split_rank(m, p, self.fetch_column, "fetch")
         fetch_base = Mux(self.fetch_delta, delta_base, factors_base)
-        fetch_address = Signal(range(factors_depth))
-        m.d.sync += fetch_address.eq(fetch_base + row_address(p, fetch_group, self.fetch_row))
-        factor_read = factors.read_port()
-        m.d.comb += factor_read.addr.eq(
+        coming = steps[_FACTOR_ADDRESS - 1]
+        factor_address = Signal(range(factors_depth), reset_less=True)
+        m.d.sync += factor_address.eq(
             Mux(
-                steps[_FACTOR_ADDRESS].step,
-                steps[_FACTOR_ADDRESS].factor,
-                fetch_address,
+                coming.step,
+                coming.factor,
+                fetch_base + row_address(p, fetch_group, self.fetch_row),
             )
         )
-        own_factor = registered(factor_read.data, "own_factor")
-        for stage in range(FETCH_LATENCY - 1):
-            fetch_column = registered(fetch_column, f"fetch_column_{stage}")
+        factor_read = factors.read_port()
+        m.d.comb += factor_read.addr.eq(factor_address)
+        own_factor = registered(m, factor_read.data, "own_factor")
+        fetch_column = registered(m, fetch_column, "fetch_column", FETCH_LATENCY - 1)
         fetch_data = reset_less(m, self.fetch_data)
         m.d.sync += fetch_data.eq(own_factor[fetch_column])
 
@@ -220,7 +215,7 @@ class Datapath(wiring.Component):
         m.d.sync += bits_read.eq(bits[steps[_READ - 1].group])
         residual_read = residuals.read_port()
         m.d.comb += residual_read.addr.eq(row_address(p, steps[0].group, steps[0].row))
-        wide = registered(residual_read.data, "wide")
+        wide = registered(m, residual_read.data, "wide")
         words = Signal(factor_row(p))
         word_saturated = Signal(data.ArrayLayout(p.lanes, p.columns))
         for c in columns:
@@ -236,7 +231,7 @@ class Datapath(wiring.Component):
                 ]
         projection_read = projections.read_port()
         m.d.comb += projection_read.addr.eq(steps[0].sample)
-        products = registered(projection_read.data, "products")
+        products = registered(m, projection_read.data, "products")
         projection = Signal(data.ArrayLayout(signed(p.width), p.columns))
         projection_saturated = Signal(p.columns)
         for c in columns:
@@ -255,28 +250,29 @@ class Datapath(wiring.Component):
         step, ahead = steps[_OPERANDS], steps[_OPERANDS - 1]
         by_scalar = ahead.right == Right.SCALAR
         from_buffer, from_factor, from_own, from_pivot, from_pivots = (
-            registered(ahead.left == source, "left")
+            registered(m, ahead.left == source, "left")
             for source in (Left.BUFFER, Left.FACTOR, Left.RESIDUAL, Left.PIVOT_COLUMN, Left.PIVOT)
         )
-        by_factor = registered(ahead.right == Right.FACTOR, "by_factor")
-        by_words = registered(ahead.right == Right.RESIDUAL, "by_words")
+        by_factor = registered(m, ahead.right == Right.FACTOR, "by_factor")
+        by_words = registered(m, ahead.right == Right.RESIDUAL, "by_words")
         by_history, by_projection, by_coefficient = (
-            registered(by_scalar & (ahead.scalar == source), "scalar")
+            registered(m, by_scalar & (ahead.scalar == source), "scalar")
             for source in (
                 ScalarSource.HISTORY,
                 ScalarSource.PROJECTION,
                 ScalarSource.COEFFICIENT,
             )
         )
+        pivot_row = words[step.pivot]
         pivot_write = pivots.write_port()
         pivot_read = pivots.read_port()
-        m.d.sync += [
-            pivot_write.en.eq(step.step & from_pivot),
-            pivot_write.addr.eq(step.row),
-            pivot_write.data.eq(words[step.pivot]),
+        m.d.sync += pivot_write.en.eq(step.step & from_pivot)
+        m.d.comb += [
+            pivot_write.addr.eq(registered(m, step.row, "pivot_address")),
+            pivot_write.data.eq(registered(m, pivot_row, "pivot_data")),
         ]
         m.d.comb += pivot_read.addr.eq(steps[_FACTOR_ADDRESS].row)
-        kept_pivot_row = registered(pivot_read.data, "kept_pivot_row")
+        kept_pivot_row = registered(m, pivot_read.data, "kept_pivot_row")
         m.d.comb += [
             array.step.eq(step.step),
             array.first.eq(step.first),
@@ -285,33 +281,27 @@ class Datapath(wiring.Component):
             array.raised.eq(step.subtract),
             array.begin.eq(words),
             array.raise_by.eq(self.fraction_bits[step.group]),
+            array.row.eq(
+                _chosen(
+                    (from_buffer, sample_row),
+                    (from_pivot, pivot_row),
+                    (from_pivots, kept_pivot_row),
+                )
+            ),
         ]
         for c in columns:
             digits = [
                 self.history[c][i * (p.width - 1) : (i + 1) * (p.width - 1)]
                 for i in range(p.history_digits)
             ]
-            multiplier = _chosen(  # zero if it is none
-                (by_history, Array(digits)[step.digit]),
-                (by_projection, projection[c]),
-                (by_coefficient, self.coefficient[step.group][c]),
-            )
-            own = Signal.like(step.pivot, name=f"own_{c}", reset_less=True)
-            m.d.sync += own.eq(Mux(ahead.left == Left.PIVOT_COLUMN, ahead.pivot, c))
             m.d.comb += [
-                array.left[c].eq(
+                array.left[c].eq(_chosen((from_factor, own_factor[c]), (from_own, words[c]))),
+                array.right[c].eq(_chosen((by_factor, own_factor[c]), (by_words, words[c]))),
+                array.scalar[c].eq(
                     _chosen(
-                        (from_buffer, sample_row),
-                        (from_factor, own_factor[c]),
-                        (from_own | from_pivot, words[own]),
-                        (from_pivots, kept_pivot_row),
-                    )
-                ),
-                array.right[c].eq(
-                    _chosen(
-                        (by_factor, own_factor[c]),
-                        (by_words, words[c]),
-                        (1, multiplier.replicate(p.lanes)),
+                        (by_history, Array(digits)[step.digit]),
+                        (by_projection, projection[c]),
+                        (by_coefficient, self.coefficient[step.group][c]),
                     )
                 ),
             ]
@@ -328,7 +318,7 @@ class Datapath(wiring.Component):
             factor_write.addr.eq(written_address),
             factor_write.data.eq(written_row),
         ]
-        with m.If(registered(ahead.step & ahead.commit.any(), "committing")):
+        with m.If(registered(m, ahead.step & ahead.commit.any(), "committing")):
             m.d.sync += [
                 writes.eq(step.commit & ~Value.cast(self.vanished[step.group])),
                 written_address.eq(step.factor),
@@ -346,7 +336,7 @@ class Datapath(wiring.Component):
         for c in columns:
             flags = Signal(p.lanes + 1, name=f"saturated_{c}", reset_less=True)
             count = Signal(range(p.lanes + 2), name=f"saturations_{c}", reset_less=True)
-            counted = registered(ahead.step & ahead.count & ahead.columns[c], f"counted_{c}")
+            counted = registered(m, ahead.step & ahead.count & ahead.columns[c], f"counted_{c}")
             m.d.sync += [
                 flags.eq(
                     _chosen(
@@ -365,13 +355,15 @@ class Datapath(wiring.Component):
         # Results that stay in their lanes
         result, ahead = steps[_RESULT], steps[_RESULT - 1]
         storing = ahead.step & ahead.last & (ahead.target == Target.RESIDUALS)
-        store = registered(storing, "store")
+        store = registered(m, storing, "store")
         residual_write = residuals.write_port(granularity=1)
-        m.d.sync += [
-            residual_write.en.eq(Mux(storing, ahead.columns, 0)),
-            residual_write.addr.eq(row_address(p, ahead.group, ahead.result)),
+        m.d.sync += residual_write.en.eq(Mux(storing, ahead.columns, 0))
+        m.d.comb += [
+            residual_write.addr.eq(
+                registered(m, row_address(p, ahead.group, ahead.result), "residual_address")
+            ),
+            residual_write.data.eq(array.result),
         ]
-        m.d.comb += residual_write.data.eq(array.result)
         ending = steps[settled_stage(p)]
 
         def residuals_end(step: data.View) -> Value:
@@ -382,7 +374,7 @@ class Datapath(wiring.Component):
             self.settled_group.eq(ending.group),
         ]
         before, settled = steps[_RESULT + magnitude.LATENCY - 1 :][:2]
-        exponent = reset_less(m, self.exponent)
+        exponent, vanished = reset_less(m, self.exponent), reset_less(m, self.vanished)
         for c in columns:
             m.submodules[f"residual_tracker_{c}"] = tracker = magnitude.MagnitudeTracker(
                 p.accumulator_bits, p.lanes
@@ -406,14 +398,14 @@ class Datapath(wiring.Component):
             ]
             for group in range(len(bits)):
                 new = registered(
-                    residuals_end(before) & before.columns[c] & (before.group == group), "new"
+                    m, residuals_end(before) & before.columns[c] & (before.group == group), "new"
                 )
                 with m.If(new):
                     m.d.sync += [
                         bits[group][c].eq(tracker.bits),
-                        self.vanished[group][c].eq(~tracker.nonzero),
+                        vanished[group][c].eq(~tracker.nonzero),
                     ]
-                with m.If(registered(new, "new_exponent")):
+                with m.If(registered(m, new, "new_exponent")):
                     m.d.sync += exponent[group][c].eq(raised + lost)
 
         # Results summed over lanes
@@ -432,7 +424,7 @@ class Datapath(wiring.Component):
                 tracker.first.eq(summed.begin),
                 tracker.values[0].eq(self.dots[c]),
             ]
-            m.d.sync += self.magnitude[c].eq(tracker.bits)
+            m.d.comb += self.magnitude[c].eq(registered(m, tracker.bits, f"magnitude_{c}"))
         projection_write = projections.write_port()
         ending = steps[projected_stage(p)]
         m.d.comb += [

@@ -18,22 +18,27 @@ Sink = tuple[str, str, int]
 LIMIT = 64
 """Inputs that one of the copies drives at most."""
 
+BLOCK_LIMIT = 16
+"""Inputs of block RAMs and multipliers, which stand in few rows across the whole FPGA."""
+
 CONTROL_LIMIT = 512
 """Enables and resets of flip-flops that one of the copies drives at most.
 
 Flip-flops of a slice share theirs, so copies make a full FPGA harder to place.
 """
 
+_BLOCKS = ("DP16KD", "MULT18X18D")
 _OUTPUTS = {"TRELLIS_FF": "Q", "LUT4": "Z"}
 
 
 def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
     """Repeat ECP5 flip-flops and LUTs of module `top` that drive over `limit` inputs; how many.
 
-    Enables and resets are counted by themselves, up to `CONTROL_LIMIT`. Each copy drives inputs of
-    cells whose names, which Yosys makes from those of the signals nearby, are neighbours in
-    alphabetical order. Ports of the module stay with the original. What takes a port of the module
-    into the clock's domain is not repeated: copies could disagree.
+    Inputs of block RAMs and multipliers are counted by themselves, up to `BLOCK_LIMIT`, and enables
+    and resets, up to `CONTROL_LIMIT`. Each copy drives inputs of cells whose names, which Yosys
+    makes from those of the signals nearby, are neighbours in alphabetical order. Ports of the
+    module stay with the original. What takes a port of the module into the clock's domain is not
+    repeated: copies could disagree.
     """
     module = netlist["modules"][top]
     cells: dict[str, Cell] = module["cells"]
@@ -47,6 +52,7 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
         bit for net in module["netnames"].values() for bit in net["bits"] if isinstance(bit, int)
     )
     ports = {bit for port in module["ports"].values() for bit in port["bits"]}
+    limits = {"logic": limit, "block": BLOCK_LIMIT, "control": CONTROL_LIMIT}
     before = len(cells)
     for name, cell in list(cells.items()):
         output = _OUTPUTS.get(cell["type"])
@@ -54,8 +60,8 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
             continue
         (bit,) = cell["connections"][output]
         parts: list[list[Sink]] = []
-        for control, most in ((True, CONTROL_LIMIT), (False, limit)):
-            driven = [sink for sink in sinks[bit] if (sink[1] in ("CE", "LSR")) == control]
+        for kind, most in limits.items():
+            driven = [sink for sink in sinks[bit] if _kind(cells, sink) == kind]
             driven.sort(key=lambda sink: _natural(sink[0]))
             count = -(-len(driven) // most)  # the first part stays with the original
             for number in range(1, count):
@@ -75,6 +81,13 @@ def limit_fan_out(netlist: Cell, top: str, limit: int = LIMIT) -> int:
                 cells[sink]["connections"][port][index] = new
             new += 1
     return len(cells) - before
+
+
+def _kind(cells: dict[str, Cell], sink: Sink) -> str:
+    name, port, _ = sink
+    if cells[name]["type"] in _BLOCKS:
+        return "block"
+    return "control" if port in ("CE", "LSR") else "logic"
 
 
 def _natural(name: str) -> list[str | int]:

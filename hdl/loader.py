@@ -87,7 +87,7 @@ class Loader(wiring.Component):
         vector = Signal(range(max(p.max_block, p.max_rank) + 1))  # sample or rank
         row_end = Signal()  # at the vector's last row
         vector_end = Signal()  # at the last vector of the packet, or of its side
-        last_vector = Signal.like(vector)
+        last_vector = Signal.like(vector, reset_less=True)
         final_block = Signal()  # blocks_left is 1
         bank = Signal()
         address = Signal(range(p.buffer_rows))
@@ -101,8 +101,8 @@ class Loader(wiring.Component):
         # beyond the vector there
         last_rows, single_rows, beyond = [], [], []
         for side, size, rows in (("n", self.n, self.rows_n), ("m", self.m, self.rows_m)):
-            last_row = Signal.like(row, name=f"last_row_{side}")
-            lanes = Signal(p.lanes, name=f"lanes_beyond_{side}")
+            last_row = Signal.like(row, name=f"last_row_{side}", reset_less=True)
+            lanes = Signal(p.lanes, name=f"lanes_beyond_{side}", reset_less=True)
             single_row = Signal(name=f"single_row_{side}")
             m.d.sync += [last_row.eq(rows - 1), single_row.eq(rows == 1)]
             remaining = size[:lane_bits]
@@ -114,12 +114,21 @@ class Loader(wiring.Component):
         # Of a block, and of the final one, the last sample, and whether it is the only one
         last_samples, single_samples = [], []
         for name, samples in (("block", self.block), ("final_block", self.last)):
-            last_sample = Signal.like(vector, name=f"last_sample_of_{name}")
+            last_sample = Signal.like(vector, name=f"last_sample_of_{name}", reset_less=True)
             single_sample = Signal(name=f"single_sample_of_{name}")
             m.d.sync += [last_sample.eq(samples - 1), single_sample.eq(samples == 1)]
             last_samples.append(last_sample)
             single_samples.append(single_sample)
-        write_data = reset_less(m, self.write_data)
+        write_data, factor_row, factor_column, factor_delta, buffer_address = (
+            reset_less(m, output)
+            for output in (
+                self.write_data,
+                self.factor_row,
+                self.factor_column,
+                self.factor_delta,
+                self.buffer_address,
+            )
+        )
         outside = Mux(row_end, Mux(errors, beyond[1], beyond[0]), 0)
         m.d.comb += [
             state_beat.eq(self.input.valid & (state == _State.STATE)),
@@ -127,11 +136,11 @@ class Loader(wiring.Component):
         ]
         m.d.sync += [
             self.factor_write.eq(state_beat),
-            self.factor_row.eq(row),
-            self.factor_column.eq(vector),
-            self.factor_delta.eq(errors),
+            factor_row.eq(row),
+            factor_column.eq(vector),
+            factor_delta.eq(errors),
             self.buffer_write.eq(block_beat),
-            self.buffer_address.eq(Cat(address, bank)),
+            buffer_address.eq(Cat(address, bank)),
             *(
                 word.eq(Mux(outside[lane], 0, self.input.payload.words[lane]))
                 for lane, word in enumerate(write_data)

@@ -1,11 +1,12 @@
 """The multiply-accumulate array: lanes x columns, one multiplier each."""
 
-from amaranth import Cat, Module, Mux, ShapeLike, Signal, ValueLike, signed
+from amaranth import Cat, Module, Mux, Signal, ValueLike, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model.parameters import Parameters
-from hdl.shapes import factor_row, wide_row
+from hdl.reset_less import registered
+from hdl.shapes import factor_row, wide_row, word_row
 
 LATENCY = 4
 """Clock cycles from the operands of a run's last step to its result."""
@@ -21,7 +22,9 @@ class MacArray(wiring.Component):
 
         result = begin * 2**raise_by + sum over the steps of left * right
 
-    with `begin` and `raise_by` those of the first step, counted only if it has `raised`. A step
+    with `begin` and `raise_by` those of the first step, counted only if it has `raised`. An operand
+    comes by one of two ways, the other being zero: left as the cell's own or as the lane's `row`,
+    right as the cell's own or as the column's `scalar`. A step
     with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes a
     multiplier of several digits from steps that follow each other, the highest digit first. A
     dot product is a run over rows, summed over lanes by an `AdderTree` afterwards; an
@@ -42,7 +45,9 @@ class MacArray(wiring.Component):
                 "last": In(1),
                 "horner": In(1),
                 "left": In(factor_row(parameters)),
+                "row": In(word_row(parameters)),
                 "right": In(factor_row(parameters)),
+                "scalar": In(data.ArrayLayout(signed(parameters.width), parameters.columns)),
                 "raised": In(1),
                 "begin": In(factor_row(parameters)),
                 "raise_by": In(data.ArrayLayout(range(parameters.width - 1), parameters.columns)),
@@ -56,10 +61,13 @@ class MacArray(wiring.Component):
         m = Module()
         p = self.parameters
         operands, factors, products = (
-            {name: Signal(name=f"{name}_{stage}") for name in ("step", "first", "last", "horner")}
+            {
+                name: Signal(name=f"{name}_{stage}", reset_less=name != "step")
+                for name in ("step", "first", "last", "horner")
+            }
             for stage in ("operands", "factors", "products")
         )
-        goes_on = Signal()  # to the accumulator as it is
+        goes_on = Signal(reset_less=True)  # to the accumulator as it is
         for name, operand in operands.items():
             m.d.sync += [
                 operand.eq(getattr(self, name)),
@@ -71,30 +79,29 @@ class MacArray(wiring.Component):
             self.valid.eq(products["step"] & products["last"]),
         ]
 
-        def registered(value: ValueLike, shape: ShapeLike, name: str, cycles: int) -> Signal:
-            for cycle in range(cycles):
-                register = Signal(shape, name=f"{name}_{cycle}", reset_less=True)
-                m.d.sync += register.eq(value)
-                value = register
-            return register
+        # What several cells share goes to the multipliers through registers of its own.
+        rows = [registered(m, self.row[lane], f"row_{lane}") for lane in range(p.lanes)]
+
+        def factor(own: ValueLike, shared: Signal, name: str) -> Signal:
+            return registered(m, registered(m, own, f"own_{name}") | shared, name)
 
         for c in range(p.columns):
-            amount = registered(self.raise_by[c], range(p.width - 1), f"amount_{c}", 2)
+            scalar = registered(m, self.scalar[c], f"scalar_{c}")
+            amount = registered(m, self.raise_by[c], f"amount_{c}", 2)
             # A power of zero leaves out what begins, and needs no reset between registers.
             raised = self.raised.replicate(p.width - 1)
-            power = registered((1 << self.raise_by[c]) & raised, p.width - 1, f"power_{c}", 2)
+            power = registered(m, (1 << self.raise_by[c]) & raised, f"power_{c}", 2, p.width - 1)
             for lane in range(p.lanes):
-                word, wide = signed(p.width), signed(2 * p.width)
                 cell = f"{c}_{lane}"
-                left = registered(self.left[c][lane], word, f"left_{cell}", 2)
-                right = registered(self.right[c][lane], word, f"right_{cell}", 2)
-                product = registered(left * right, wide, f"product_{cell}", 1)
+                left = factor(self.left[c][lane], rows[lane], f"left_{cell}")
+                right = factor(self.right[c][lane], scalar, f"right_{cell}")
+                product = registered(m, left * right, f"product_{cell}")
                 if p.width < RAISED_BY_MULTIPLIER:
                     begin = Mux(self.raised, self.begin[c][lane], 0)
-                    raising = registered(begin, word, f"begin_{cell}", 2) << amount
+                    raising = registered(m, begin, f"begin_{cell}", 2) << amount
                 else:
-                    raising = registered(self.begin[c][lane], word, f"begin_{cell}", 2) * power
-                base = registered(raising, signed(2 * p.width - 2), f"base_{cell}", 1)
+                    raising = registered(m, self.begin[c][lane], f"begin_{cell}", 2) * power
+                base = registered(m, raising, f"base_{cell}", shape=signed(2 * p.width - 2))
                 total = Signal(signed(p.accumulator_bits), name=f"total_{cell}", reset_less=True)
                 kept = Mux(goes_on, total, total << (p.width - 1))
                 start = Mux(products["first"], base, kept)

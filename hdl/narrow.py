@@ -70,9 +70,9 @@ class Narrower(wiring.Component):
         round_up = value[0] & (sticky | value[1])
         largest = (1 << (self.width - 1)) - 1
         saturated = round_up & (quotient == largest)
-        word = reset_less(m, self.word)
+        word, word_saturated = reset_less(m, self.word), reset_less(m, self.saturated)
         m.d.sync += [
             word.eq(Mux(saturated, largest, quotient + round_up)),
-            self.saturated.eq(saturated),
+            word_saturated.eq(saturated),
         ]
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden_model import scalar
+from hdl.reset_less import reset_less
 from hdl.rounding import EXPONENT, PRODUCT_BITS, lead, round_to_scalar
 from hdl.shapes import SCALAR
 
@@ -70,8 +71,11 @@ class NormUnit(wiring.Component):
         odd = self.square.exponent[0]
         index = Cat(self.square.significand[_S - scalar.RSQRT_INDEX_BITS : _S - 1], odd)
         m.d.comb += [lookup.addr.eq(index), lookup.en.eq(self.start)]
+        kept, root, reciprocal = (
+            reset_less(m, output) for output in (self.kept, self.root, self.reciprocal)
+        )
         with m.If(self.start):
-            m.d.sync += self.kept.eq(self.square)
+            m.d.sync += kept.eq(self.square)
         nonzero = self.kept.significand[-1]
         entry = Signal.like(lookup.data, reset_less=True)
         m.d.sync += entry.eq(lookup.data)  # a block memory is slow to answer
@@ -106,11 +110,11 @@ class NormUnit(wiring.Component):
             rounded.append(round_to_scalar(m, product, power, name))
         m.d.sync += [value.eq(rounded[0]), correction.eq(self._correction(m, value))]
         with m.If(stage[5]):
-            m.d.sync += self.root.eq(rounded[1])
+            m.d.sync += root.eq(rounded[1])
             with m.If(~nonzero):
-                m.d.sync += [self.root.significand.eq(0), self.root.exponent.eq(-512)]
+                m.d.sync += [root.significand.eq(0), root.exponent.eq(-512)]
         with m.If(stage[7]):
-            m.d.sync += self.reciprocal.eq(rounded[2])
+            m.d.sync += reciprocal.eq(rounded[2])
         return m
 
     def _correction(self, m: Module, value: Signal) -> Signal:

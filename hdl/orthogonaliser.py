@@ -1,6 +1,6 @@
 """The orthogonaliser: dot products become norms and coefficients between passes of Gram-Schmidt."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from hdl import coefficients
 from hdl.coefficients import CoefficientPipeline
 from hdl.converter import Converter, tag_layout
 from hdl.norm import NormUnit
-from hdl.reset_less import reset_less
+from hdl.reset_less import registered, reset_less
 from hdl.shapes import (
     SCALAR,
     column_bits,
@@ -120,23 +120,18 @@ class Orthogonaliser(wiring.Component):
         m.d.comb += [
             feed.addr.eq(rank_address(p, group, column)),
             pipeline.reciprocal.eq(norm.reciprocal),
+            pipeline.dot.eq(registered(m, feed.data.value, "dot")),
+            pipeline.negative.eq(registered(m, feed.data.negative, "negative")),
         ]
-        m.d.sync += [
-            pipeline.dot.eq(feed.data.value),
-            pipeline.negative.eq(feed.data.negative),
-        ]
-        for stage in range(1 + coefficients.LATENCY):
-            later = [
-                Signal.like(value, name=f"{name}_{stage}")
-                for name, value in (("group", group), ("column", column), ("fed", feeding))
-            ]
-            m.d.sync += [
-                new.eq(old) for new, old in zip(later, (group, column, feeding), strict=True)
-            ]
-            group, column, feeding = later
+        fed = Signal(1 + coefficients.LATENCY)
+        m.d.sync += fed.eq(Cat(feeding, fed))
+        group, column = (
+            registered(m, value, name, len(fed))
+            for name, value in (("fed_group", group), ("fed_column", column))
+        )
         held_coefficient = reset_less(m, self.coefficient)
         held_fraction_bits = reset_less(m, self.fraction_bits)
-        with m.If(feeding):
+        with m.If(fed[-1]):
             m.d.comb += self.saturated.eq(pipeline.saturated)
             m.d.sync += [
                 held_coefficient[group][column].eq(pipeline.coefficient),

@@ -175,15 +175,20 @@ class PassEngine(wiring.Component):
         p = self.parameters
         digits = p.history_digits
         counts = range(p.max_block + digits + p.rows(p.max_dimension) + 1)
-        order = Signal.like(self.order)
+        order = Signal.like(self.order, reset_less=True)
         running = Signal()
         wait = Signal(range(spacing(p)))
         free = Signal(init=1)  # wait is 0
-        outer, inner = Signal(counts), Signal(counts)
-        outer_last, inner_last = Signal(counts), Signal(counts)
+        outer, inner, outer_last, inner_last = (
+            Signal(counts, name=name, reset_less=True)
+            for name in ("outer", "inner", "outer_last", "inner_last")
+        )
         outer_end = Signal()  # outer is at its last
         inner_end = Signal()
-        buffer, buffer_origin = Signal(range(2 * p.buffer_rows)), Signal(range(2 * p.buffer_rows))
+        buffer, buffer_origin = (
+            Signal(range(2 * p.buffer_rows), name=name, reset_less=True)
+            for name in ("buffer", "buffer_origin")
+        )
         out = self.out
         new = self.order
         sample = Signal.like(out.sample)  # inner - digits, of an ACCUMULATE
@@ -191,13 +196,14 @@ class PassEngine(wiring.Component):
         by_outer = Signal()  # a row has all of the inner steps, else each has a row
         past_history = Signal()  # inner >= digits
 
-        inner_step = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1))
+        inner_step = Signal(range(p.rows(p.max_n) + p.rows(p.max_m) + 1), reset_less=True)
         origin_step = Signal.like(inner_step)
 
         # What follows from the sizes alone
         stride = Signal.like(inner_step)
         last_n, last_m, last_sample = (
-            Signal(counts, name=name) for name in ("last_n", "last_m", "last_sample")
+            Signal(counts, name=name, reset_less=True)
+            for name in ("last_n", "last_m", "last_sample")
         )
         single_n, single_m, single_sample = (
             Signal(name=name) for name in ("single_n", "single_m", "single_sample")

@@ -1,6 +1,6 @@
 """Counting the pulses on many lines."""
 
-from amaranth import Module, ResetInserter, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,12 +36,14 @@ class PulseCounter(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """The lines' count, and the sum of counts."""
         m = Module()
-        population = PopulationCount(self._lines)
-        m.submodules.population = ResetInserter(self.clear)(population)
+        m.submodules.population = population = PopulationCount(self._lines)
         m.d.comb += population.lines.eq(self.lines)
+        # The lines of the clear's cycle, and those before, come until then.
+        clearing = Signal(population_count.latency(self._lines))
+        m.d.sync += clearing.eq(Cat(self.clear, clearing))
         total = Signal(self._count_bits + 1)
         m.d.comb += total.eq(self.count + population.count)
-        with m.If(self.clear):
+        with m.If(self.clear | clearing.any()):
             m.d.sync += self.count.eq(0)
         with m.Elif(total[-1]):
             m.d.sync += self.count.eq(~0)

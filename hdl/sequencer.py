@@ -321,7 +321,7 @@ class Sequencer(wiring.Component):
         """Drive what follows from the configuration; whether it is one that can run."""
         p = self.parameters
         lane_bits = ceil_log2(p.lanes)
-        block_rows = Signal(32)
+        block_rows = Signal(32, reset_less=True)
         ranks_valid = Signal()
         samples_valid = Signal()
         valid = Signal()

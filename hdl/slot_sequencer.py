@@ -21,7 +21,8 @@ class SlotSequencer(wiring.Component):
     slot's first, `fire` is high, with the slot's thresholds for rows and columns and the
     polarities of its phase: slot i has row threshold (i << (width - 1 - log2)) XOR `row_mask` and
     column threshold reverse(i) XOR `column_mask`, where reverse turns `width` - 1 bits around.
-    `abort` starts anew and withdraws `fire`. `further` must rest from the cycle before `run` on,
+    `draw` is `fire` for what may also advance when aborted. `abort` starts anew and withdraws
+    `fire`. `further` must rest from the cycle before `run` on,
     and `log2` for three cycles. Golden counterpart: `pulses.scrambled_thresholds`.
     """
 
@@ -38,6 +39,7 @@ class SlotSequencer(wiring.Component):
                 "column_mask": In(threshold_bits),
                 "last": Out(1),
                 "fire": Out(1),
+                "draw": Out(1),
                 "row_threshold": Out(threshold_bits),
                 "column_threshold": Out(threshold_bits),
                 "row_negative": Out(1),
@@ -78,6 +80,7 @@ class SlotSequencer(wiring.Component):
         ]
         m.d.sync += [
             self.fire.eq(begins),
+            self.draw.eq(begins),
             one.eq(self.further == 0),
             two.eq(self.further == 1),
             left.eq(left - ~free),

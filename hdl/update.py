@@ -189,13 +189,14 @@ class UpdateDriver(wiring.Component):
         read, reading = self.read, self.read.active
         state = Signal(State)
         driving = Signal()  # in State.DRIVE
-        begin, clear, clear_lines = Signal(), Signal(), Signal()
+        begin, clear, clearing_lines, clear_lines = Signal(), Signal(), Signal(), Signal()
         seed = Signal(WORD_BITS)
         further = Signal(TIMING_BITS + 1)
         down = Signal()
         m.d.sync += [
             clear.eq(begin),
-            clear_lines.eq(begin | read.clear),
+            clearing_lines.eq(begin | read.clear),
+            clear_lines.eq(clearing_lines),
             seed.eq(line_seed(mixer.a)),
             further.eq(self.length_less_1 + self.dead),
         ]
@@ -272,7 +273,7 @@ class UpdateDriver(wiring.Component):
         for driver in (row_driver, column_driver):
             m.d.comb += [
                 driver.clear.eq(clear_lines),
-                driver.draw.eq(sequencer.fire),
+                driver.draw.eq(sequencer.draw),
                 driver.seed.eq(seed),
                 driver.scrambled.eq(self.scrambled | reading),
                 driver.both_phases.eq(reading),
@@ -334,7 +335,7 @@ class UpdateDriver(wiring.Component):
                 m.d.sync += [state.eq(State.PLAN), wait.eq(0)]
             with m.Case(State.PLAN), m.If(wait == PLAN_CYCLES - 1):
                 m.d.sync += [self.slots.eq(1 << log2), wait.eq(0)]
-                with m.If(columns.significand == 0):
+                with m.If(~columns.significand[-1]):
                     m.d.sync += [self.slots.eq(0), state.eq(State.DRAIN)]
                 with m.Else():
                     m.d.comb += columns.start.eq(1)

@@ -40,9 +40,13 @@ def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed,
                     ctx.set(dut.step, 0)
                     await ctx.tick()
                 extreme = random.integers(4) == 0
+                by_row, by_scalar = random.integers(2, size=2)
                 left, right = (
-                    np.full(shape, -half) if extreme else random.integers(-half, half, shape)
-                    for _ in range(2)
+                    np.full(size, -half) if extreme else random.integers(-half, half, size)
+                    for size in (
+                        shape[1] if by_row else shape,
+                        (shape[0], 1) if by_scalar else shape,
+                    )
                 )
                 horner = i in (1, 2) and not raised
                 total = (total << (width - 1) if horner else total) + left * right
@@ -50,8 +54,11 @@ def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed,
                 ctx.set(dut.first, int(i == 0))
                 ctx.set(dut.last, int(i == steps - 1))
                 ctx.set(dut.horner, int(horner))
-                ctx.set(dut.left, left.tolist())
-                ctx.set(dut.right, right.tolist())
+                nothing = np.zeros(shape, int)
+                ctx.set(dut.left, (nothing if by_row else left).tolist())
+                ctx.set(dut.row, (left if by_row else nothing[0]).tolist())
+                ctx.set(dut.right, (nothing if by_scalar else right).tolist())
+                ctx.set(dut.scalar, (right if by_scalar else nothing)[:, 0].tolist())
                 await ctx.tick()
             expected.append(total.tolist())
         ctx.set(dut.step, 0)
