@@ -248,15 +248,14 @@ class Datapath(wiring.Component):
         # Operands: a flag a source, decided in the cycle before. The pivot of Gram-Schmidt is kept
         # for the groups and the subtractions that follow.
         step, ahead = steps[_OPERANDS], steps[_OPERANDS - 1]
-        by_scalar = ahead.right == Right.SCALAR
-        from_buffer, from_factor, from_own, from_pivot, from_pivots = (
+        from_buffer, from_factor, from_pivot, from_pivots = (
             registered(m, ahead.left == source, "left")
-            for source in (Left.BUFFER, Left.FACTOR, Left.RESIDUAL, Left.PIVOT_COLUMN, Left.PIVOT)
+            for source in (Left.BUFFER, Left.FACTOR, Left.PIVOT_COLUMN, Left.PIVOT)
         )
-        by_factor = registered(m, ahead.right == Right.FACTOR, "by_factor")
         by_words = registered(m, ahead.right == Right.RESIDUAL, "by_words")
+        by_scalar = registered(m, ahead.right == Right.SCALAR, "by_scalar")
         by_history, by_projection, by_coefficient = (
-            registered(m, by_scalar & (ahead.scalar == source), "scalar")
+            registered(m, ahead.scalar == source, "scalar")
             for source in (
                 ScalarSource.HISTORY,
                 ScalarSource.PROJECTION,
@@ -281,6 +280,8 @@ class Datapath(wiring.Component):
             array.raised.eq(step.subtract),
             array.begin.eq(words),
             array.raise_by.eq(self.fraction_bits[step.group]),
+            array.by_row.eq(~from_factor),
+            array.by_scalar.eq(by_scalar),
             array.row.eq(
                 _chosen(
                     (from_buffer, sample_row),
@@ -295,8 +296,8 @@ class Datapath(wiring.Component):
                 for i in range(p.history_digits)
             ]
             m.d.comb += [
-                array.left[c].eq(_chosen((from_factor, own_factor[c]), (from_own, words[c]))),
-                array.right[c].eq(_chosen((by_factor, own_factor[c]), (by_words, words[c]))),
+                array.left[c].eq(own_factor[c]),
+                array.right[c].eq(Mux(by_words, words[c], own_factor[c])),
                 array.scalar[c].eq(
                     _chosen(
                         (by_history, Array(digits)[step.digit]),

@@ -23,8 +23,8 @@ class MacArray(wiring.Component):
         result = begin * 2**raise_by + sum over the steps of left * right
 
     with `begin` and `raise_by` those of the first step, counted only if it has `raised`. An operand
-    comes by one of two ways, the other being zero: left as the cell's own or as the lane's `row`,
-    right as the cell's own or as the column's `scalar`. A step
+    is the cell's own, or one that cells share: left the lane's `row` if `by_row`, right the
+    column's `scalar` if `by_scalar`. A step
     with `horner` first multiplies what its run has accumulated by 2**(width-1), which makes a
     multiplier of several digits from steps that follow each other, the highest digit first. A
     dot product is a run over rows, summed over lanes by an `AdderTree` afterwards; an
@@ -45,8 +45,10 @@ class MacArray(wiring.Component):
                 "last": In(1),
                 "horner": In(1),
                 "left": In(factor_row(parameters)),
+                "by_row": In(1),
                 "row": In(word_row(parameters)),
                 "right": In(factor_row(parameters)),
+                "by_scalar": In(1),
                 "scalar": In(data.ArrayLayout(signed(parameters.width), parameters.columns)),
                 "raised": In(1),
                 "begin": In(factor_row(parameters)),
@@ -79,11 +81,16 @@ class MacArray(wiring.Component):
             self.valid.eq(products["step"] & products["last"]),
         ]
 
-        # What several cells share goes to the multipliers through registers of its own.
+        # What cells share goes to the multipliers through registers of its own.
+        by_row, by_scalar = (
+            registered(m, flag, name)
+            for flag, name in ((self.by_row, "rows_count"), (self.by_scalar, "scalars_count"))
+        )
         rows = [registered(m, self.row[lane], f"row_{lane}") for lane in range(p.lanes)]
 
-        def factor(own: ValueLike, shared: Signal, name: str) -> Signal:
-            return registered(m, registered(m, own, f"own_{name}") | shared, name)
+        def factor(own: ValueLike, by_shared: Signal, shared: Signal, name: str) -> Signal:
+            own = registered(m, own, f"own_{name}")
+            return registered(m, Mux(by_shared, shared, own), name)
 
         for c in range(p.columns):
             scalar = registered(m, self.scalar[c], f"scalar_{c}")
@@ -93,8 +100,8 @@ class MacArray(wiring.Component):
             power = registered(m, (1 << self.raise_by[c]) & raised, f"power_{c}", 2, p.width - 1)
             for lane in range(p.lanes):
                 cell = f"{c}_{lane}"
-                left = factor(self.left[c][lane], rows[lane], f"left_{cell}")
-                right = factor(self.right[c][lane], scalar, f"right_{cell}")
+                left = factor(self.left[c][lane], by_row, rows[lane], f"left_{cell}")
+                right = factor(self.right[c][lane], by_scalar, scalar, f"right_{cell}")
                 product = registered(m, left * right, f"product_{cell}")
                 if p.width < RAISED_BY_MULTIPLIER:
                     begin = Mux(self.raised, self.begin[c][lane], 0)

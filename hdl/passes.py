@@ -27,14 +27,13 @@ class Kind(IntEnum):
     NORM = 5  # dot product of each column of the own factor with itself
 
 
-class Left(enum.Enum, shape=3):  # type: ignore[call-arg]
+class Left(enum.Enum, shape=2):  # type: ignore[call-arg]
     """Source of the left operands."""
 
     BUFFER = 0  # a sample's row, for all columns
     FACTOR = 1
-    RESIDUAL = 2
-    PIVOT_COLUMN = 3  # the pivot's row among the residuals, for all columns; goes to PIVOT too
-    PIVOT = 4  # the pivot's row, for all columns
+    PIVOT_COLUMN = 2  # the pivot's row among the residuals, for all columns; goes to PIVOT too
+    PIVOT = 3  # the pivot's row, for all columns
 
 
 class Right(enum.Enum, shape=2):  # type: ignore[call-arg]
@@ -346,8 +345,8 @@ class PassEngine(wiring.Component):
                 ]
             with m.Case(Kind.OVERLAP):
                 m.d.comb += [
-                    out.left.eq(Left.RESIDUAL),
-                    out.right.eq(Right.FACTOR),
+                    out.left.eq(Left.FACTOR),
+                    out.right.eq(Right.RESIDUAL),
                     out.commit.eq(order.columns),
                 ]
             with m.Case(Kind.NORM):

@@ -54,11 +54,13 @@ def test_array_accumulates_runs_raises_digits_and_begins_with_raised_words(seed,
                 ctx.set(dut.first, int(i == 0))
                 ctx.set(dut.last, int(i == steps - 1))
                 ctx.set(dut.horner, int(horner))
-                nothing = np.zeros(shape, int)
-                ctx.set(dut.left, (nothing if by_row else left).tolist())
-                ctx.set(dut.row, (left if by_row else nothing[0]).tolist())
-                ctx.set(dut.right, (nothing if by_scalar else right).tolist())
-                ctx.set(dut.scalar, (right if by_scalar else nothing)[:, 0].tolist())
+                ctx.set(dut.by_row, int(by_row))
+                ctx.set(dut.row if by_row else dut.left, left.tolist())
+                ctx.set(dut.by_scalar, int(by_scalar))
+                ctx.set(
+                    dut.scalar if by_scalar else dut.right,
+                    right[:, 0].tolist() if by_scalar else right.tolist(),
+                )
                 await ctx.tick()
             expected.append(total.tolist())
         ctx.set(dut.step, 0)
