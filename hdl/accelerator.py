@@ -196,8 +196,8 @@ class Accelerator(wiring.Component):
         # Of the cycle before, so that a command reaches everything that it begins.
         idle, started = Signal(), Signal()
         m.d.sync += [idle.eq(~registers.busy), started.eq(core.start | core.read)]
-        aborting = Signal()  # a register: it resets most of the machine
-        m.d.sync += aborting.eq(registers.control_abort & busy)
+        aborting = Signal()  # by the command
+        m.d.sync += aborting.eq(core.abort)
         done = Signal()
         with m.If(started | aborting):
             m.d.sync += done.eq(0)
@@ -211,7 +211,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             core.start.eq(start & idle),
             core.read.eq(read & ~start & idle),
-            core.abort.eq(aborting),
+            core.abort.eq(registers.control_abort & busy),
             # The next write is looked at while a command that starts is on its way.
             registers.busy.eq(busy | start | read),
             registers.status_busy.eq(busy),
@@ -243,7 +243,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             update.start.eq(core.update_start),
             update.ready.eq(self.array_ready),
-            update.abort.eq(aborting | core.malformed),
+            update.abort.eq(core.aborting),
             core.update_done.eq(update.done),
             update.kappa.eq(kappa),
             core.fetch_delta.eq(update.fetch_delta),

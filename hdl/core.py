@@ -37,9 +37,9 @@ class Core(wiring.Component):
     Reads: vectors in, sums out, as `golden_model.reads` (`Reader`).
 
     `start` begins a batch, `read` a run of reads; neither may come while `busy`, nor both at once.
-    The configuration must not change while `busy`. `abort` stops everything in one cycle, except
-    that a packet on its way out is finished; a malformed packet aborts likewise and pulses
-    `malformed` and one of `packet_short` and `packet_long`. The next start may come in the second
+    The configuration must not change while `busy`. A cycle after `abort`, in `aborting`, everything
+    stops, except that a packet on its way out is finished; a malformed packet aborts likewise and
+    pulses one of `packet_short` and `packet_long` meanwhile. The next start may come in the second
     cycle after that. `drain` discards input while idle. `weight`, `scale` and `update_scale` hold
     from the end of a batch (`finished`) to the next `start`; `read_finished` tells the end of
     reads. `slots_valid` and `tiles_valid` tell, from the second cycle after a start on, that the
@@ -84,7 +84,7 @@ class Core(wiring.Component):
                 "refused": Out(1),
                 "packet_short": Out(1),
                 "packet_long": Out(1),
-                "malformed": Out(1),
+                "aborting": Out(1),
                 "phase": Out(Phase),
                 "weight": Out(scalars),
                 "scale": Out(scalars),
@@ -119,10 +119,12 @@ class Core(wiring.Component):
         sequencer = Sequencer(self.parameters)
         sender = Sender(self.parameters)
         reader = self._reader
-        # What the sequencer conducts is reset a cycle after it, by a register.
-        abort, aborted = Signal(), Signal()
-        m.d.sync += aborted.eq(abort)
-        aborting, following = ResetInserter(abort), ResetInserter(aborted)
+        # Registers, as they go to most of the machine. What the sequencer conducts is reset a cycle
+        # after it.
+        aborted = Signal()
+        failing = (loader.failing | reader.failing) & ~self.aborting
+        m.d.sync += [self.aborting.eq(self.abort | failing), aborted.eq(self.aborting)]
+        aborting, following = ResetInserter(self.aborting), ResetInserter(aborted)
         m.submodules.loader = aborting(loader)
         m.submodules.datapath = following(datapath)
         m.submodules.scalar_unit = following(scalars)
@@ -131,11 +133,6 @@ class Core(wiring.Component):
         m.submodules.sequencer = aborting(sequencer)
         m.submodules.sender = sender
         m.submodules.reader = reader
-        m.d.comb += [
-            self.malformed.eq(loader.malformed | reader.malformed),
-            abort.eq(self.abort | self.malformed),
-        ]
-
         m.d.comb += [
             self.busy.eq(sequencer.busy | sender.busy | reader.busy),
             self.finished.eq(sequencer.finished),
@@ -191,7 +188,7 @@ class Core(wiring.Component):
         from_sender, from_reader = sender.output, reader.output
         m.d.comb += [
             reader.start.eq(self.read),
-            reader.abort.eq(abort),
+            reader.abort.eq(self.aborting),
             reader.settings.eq(self.read_settings),
             reader.vectors.eq(self.vectors),
             reader.sizes_valid.eq(sequencer.sizes_valid & self.tiles_valid),

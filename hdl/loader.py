@@ -35,10 +35,10 @@ class Loader(wiring.Component):
 
     Lanes beyond n or m in a vector's last row are stored as zero, whatever the stream carried.
     A packet that ends early pulses `short`, one that does not end on its last beat pulses `long`,
-    and both `malformed`, which stops the loader until the next `start`. With `drain` an idle loader
-    discards beats; otherwise it takes none. One beat a cycle, and two cycles between packets of
-    blocks. A beat is written in the cycle after it was taken: that of the last one is the first of
-    `full` or `state_loaded`.
+    and `failing` is high in the cycle before; the loader then stops until the next `start`. With
+    `drain` an idle loader discards beats; otherwise it takes none. One beat a cycle, and two cycles
+    between packets of blocks. A beat is written in the cycle after it was taken: that of the last
+    one is the first of `full` or `state_loaded`.
 
     The configuration must rest from the cycle before `start` on, which must not be the first one
     after a reset.
@@ -66,7 +66,7 @@ class Loader(wiring.Component):
                 "state_loaded": Out(1),
                 "short": Out(1),
                 "long": Out(1),
-                "malformed": Out(1),
+                "failing": Out(1),
                 "buffer_write": Out(1),
                 "buffer_address": Out(range(2 * p.buffer_rows)),
                 "factor_write": Out(1),
@@ -147,14 +147,14 @@ class Loader(wiring.Component):
             ),
             self.short.eq(0),
             self.long.eq(0),
-            self.malformed.eq(0),
             self.full.eq(self.full & ~self.release),
         ]
 
         def check_length(end: Value) -> None:
             """Stop at a packet that is too short or too long."""
             with m.If(self.input.payload.last != end):
-                m.d.sync += [self.short.eq(~end), self.long.eq(end), self.malformed.eq(1)]
+                m.d.comb += self.failing.eq(1)
+                m.d.sync += [self.short.eq(~end), self.long.eq(end)]
                 m.d.sync += state.eq(_State.IDLE)
 
         def begin_packet() -> None:

@@ -16,6 +16,7 @@ from hdl.partial_sums import SUM_BITS, PartialSums
 from hdl.pulse_counter import COUNTER_BITS
 from hdl.read_drive import read_drive
 from hdl.read_walk import ReadWalk, read_settings
+from hdl.reset_less import registered
 from hdl.sequencer import Phase
 from hdl.sum_sender import SumSender, send_cycles, sent_layout
 
@@ -28,8 +29,7 @@ MAX_VECTORS = (1 << VECTOR_BITS) - 1
 CHECK_CYCLES = 3
 """Clock cycles until what follows from the settings has come to rest."""
 
-
-FILL_CYCLES = 1
+FILL_CYCLES = 2
 """Clock cycles from a tile's last row of codes until a drive may begin."""
 
 
@@ -98,9 +98,9 @@ class Reader(wiring.Component):
     `start` begins (not while busy), `busy` is high from the next cycle, `read_cycles` long if
     nothing waits, and `finished` pulses in its last cycle; settings must hold meanwhile. Settings
     that are not allowed pulse `refused`. A packet that ends early pulses `short`, one that does not
-    end on its last beat `long`, both `malformed`, and the run is over; `abort` ends a run likewise.
-    A packet out once begun is always finished, and `busy` stays high for it. `unexpected` pulses
-    for codes that no conversion asked for.
+    end on its last beat `long`, with `failing` in the cycle before, and the run is over; `abort`
+    ends a run likewise. A packet out once begun is always finished, and `busy` stays high for it.
+    `unexpected` pulses for codes that no conversion asked for.
 
     `adc_saturations` and `sum_saturations` count those of the vectors of the run that were sent,
     the last one's from the second cycle after `finished` on.
@@ -124,7 +124,7 @@ class Reader(wiring.Component):
                 "refused": Out(1),
                 "short": Out(1),
                 "long": Out(1),
-                "malformed": Out(1),
+                "failing": Out(1),
                 "phase": Out(Phase),
                 "adc_saturations": Out(COUNTER_BITS),
                 "sum_saturations": Out(COUNTER_BITS),
@@ -150,7 +150,7 @@ class Reader(wiring.Component):
         m.submodules.sender = sender = SumSender(p)
         wiring.connect(m, sender.output, wiring.flipped(self.output))
         settings, drive = self.settings, self.drive
-        tile_rows = (p.tile_rows // p.lanes + 1, p.tile_columns // p.lanes + 1)
+        tile_rows = max(p.tile_rows, p.tile_columns) // p.lanes
 
         state = Signal(State)
         active = Signal()  # in another state than State.IDLE
@@ -159,7 +159,7 @@ class Reader(wiring.Component):
         clearing = Signal()  # at the conversion that clears the array's integrators
         vectors_left = Signal(VECTOR_BITS)
         wait = Signal(range(max(CHECK_CYCLES, partial_sums.latency(p)) + 1))
-        row = Signal(range(max(p.rows(p.max_dimension), *tile_rows)))
+        row = Signal(range(max(p.rows(p.max_dimension), tile_rows + FILL_CYCLES)))
         slot = Signal(p.width - 1)
         slot_end = Signal()  # slot is the last one
         full = Signal(p.width - 1)
@@ -233,7 +233,6 @@ class Reader(wiring.Component):
                 self.sum_saturations.eq(self.sum_saturations + sums.sum_saturations),
             ]
         m.d.sync += [self.short.eq(0), self.long.eq(0), wait.eq(0), slot_end.eq(slot == last_slot)]
-        m.d.sync += self.malformed.eq(0)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 m.d.sync += [clearing.eq(1), row.eq(0), slot.eq(0)]
@@ -256,12 +255,13 @@ class Reader(wiring.Component):
                     with m.If(end):
                         m.d.sync += [row.eq(0), state.eq(State.FILL)]
                     with m.If(self.input.payload.last != end):
-                        m.d.sync += [self.short.eq(~end), self.long.eq(end), self.malformed.eq(1)]
+                        m.d.comb += self.failing.eq(~self.abort)
+                        m.d.sync += [self.short.eq(~end), self.long.eq(end)]
                         m.d.sync += [state.eq(State.IDLE), active.eq(0)]
             with m.Case(State.FILL):
                 m.d.comb += self.phase.eq(Phase.READ)
                 m.d.sync += row.eq(row + 1)
-                with m.If(row == walk.tile_driven_rows):
+                with m.If(row == walk.tile_driven_rows + (FILL_CYCLES - 1)):
                     m.d.sync += [row.eq(0), state.eq(State.DRIVE)]
             with m.Case(State.DRIVE):
                 m.d.comb += self.phase.eq(Phase.READ)
@@ -297,7 +297,7 @@ class Reader(wiring.Component):
         with m.If(self.abort):
             m.d.comb += sender.start.eq(0)
             m.d.sync += [state.eq(State.IDLE), active.eq(0), wait.eq(0)]
-            m.d.sync += [self.short.eq(0), self.long.eq(0), self.malformed.eq(0)]
+            m.d.sync += [self.short.eq(0), self.long.eq(0)]
         return m
 
     def _fill(
@@ -311,7 +311,7 @@ class Reader(wiring.Component):
     ) -> None:
         """The vector in a memory as signs and limited magnitudes, and from there to the lines.
 
-        A row of lanes is at the lines' `load` three cycles after its address.
+        A row of lanes is at the lines' `load` four cycles after its request.
         """
         p = self.parameters
         code = data.StructLayout({"magnitude": p.width - 1, "negative": 1})
@@ -319,7 +319,12 @@ class Reader(wiring.Component):
             shape=data.ArrayLayout(code, p.lanes), depth=p.rows(p.max_dimension), init=[]
         )
         read, write = vector.read_port(), vector.write_port()
-        address = walk.driven_row + row
+        address = registered(m, walk.driven_row + row, "address")
+        row_end = Signal()  # row is the vector's last
+        remaining = walk.driven_lines[: ceil_log2(p.lanes)]
+        m.d.sync += row_end.eq(
+            row + ((state == State.LOAD) & self.input.valid) + 1 == walk.driven_rows
+        )
         m.d.comb += [
             write.addr.eq(row),
             write.en.eq((state == State.LOAD) & self.input.valid),
@@ -327,19 +332,21 @@ class Reader(wiring.Component):
         ]
         for lane in range(p.lanes):
             word, stored = self.input.payload.words[lane], write.data[lane]
-            inside = Cat(Const(lane, ceil_log2(p.lanes)), row) < walk.driven_lines
+            beyond = registered(m, (remaining != 0) & (remaining <= lane), f"beyond_{lane}")
+            inside = ~(row_end & beyond)
             size = magnitude(word)
             m.d.comb += stored.negative.eq(word[-1])
             with m.If(inside):
                 m.d.comb += stored.magnitude.eq(Mux(size > full, full, size))
 
         # Lines beyond the vector are not driven, nor any to clear the integrators.
-        filling, driven = Signal(2), Signal(2)
-        request = (state == State.FILL) & (row != walk.tile_driven_rows)
+        filling, driven = Signal(3), Signal(2)
+        request = (state == State.FILL) & (row < walk.tile_driven_rows)
         m.d.sync += [
             filling.eq(Mux(self.abort, 0, Cat(request, filling))),
             driven.eq(Cat((address < walk.driven_rows) & ~clearing, driven)),
-            self.drive.load.eq(filling[-1] & ~self.abort),
+            self.drive.load_rows.eq(filling[-1] & ~self.drive.transposed & ~self.abort),
+            self.drive.load_columns.eq(filling[-1] & self.drive.transposed & ~self.abort),
         ]
         for lane in range(p.lanes):
             fetched = Signal(code, name=f"fetched_{lane}", reset_less=True)

@@ -231,10 +231,10 @@ class UpdateDriver(wiring.Component):
             # Lines: seeded from the first row line to the last column line.
             row_driver.token.eq((state == State.SEED_LINES) & (wait == 1)),
             column_driver.token.eq(row_driver.token_out),
-            row_driver.load.eq(Mux(reading, read.load & ~read.transposed, loader.row_load)),
+            row_driver.load.eq(read.load_rows | loader.row_load),
             row_driver.duties.eq(Mux(reading, read.duties, loader.row_duties)),
             row_driver.fire.eq(Mux(reading, read.fire & ~read.transposed, sequencer.fire)),
-            column_driver.load.eq(Mux(reading, read.load & read.transposed, loader.column_load)),
+            column_driver.load.eq(read.load_columns | loader.column_load),
             column_driver.duties.eq(Mux(reading, read.duties, columns.read_duties)),
             column_driver.fire.eq(Mux(reading, read.fire & read.transposed, sequencer.fire)),
             # Slots

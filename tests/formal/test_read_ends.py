@@ -7,7 +7,7 @@ from amaranth.hdl import Assert, Assume, Cover
 from golden_model.parameters import Parameters
 from hdl import code_receiver, partial_sums, read_walk, reader, sum_sender
 from hdl.line_driver import LATENCY
-from hdl.reader import CHECK_CYCLES, Reader, State
+from hdl.reader import CHECK_CYCLES, FILL_CYCLES, Reader, State
 from hdl.sum_sender import parts
 from tests.formal.prove import Status, mutant, past, prove
 from tests.formal.test_reads import COUNTS, FETCH, IDLE, SUMS, drives_wait_for_codes, machine
@@ -160,7 +160,7 @@ def a_run_of_reads_comes_to_its_end(m, dut, inside):
         Assert(~at(State.LOAD, State.SETTLE, State.SEND) | ~clearing),
         Assert(at(State.IDLE, State.LOAD, State.FILL) | (row == 0)),
         Assert(~at(State.LOAD) | (row < driven_rows)),
-        Assert(~at(State.FILL) | (row <= tile_rows)),
+        Assert(~at(State.FILL) | (row < tile_rows + FILL_CYCLES)),
         Assert(~at(State.DRIVE) | (slot <= reading.last_slot)),
         Assert(~at(State.DRIVE) | (reading.slot_end == (slot == reading.last_slot))),
         # Slots of a conversion on their way to the pins; then its codes.
@@ -191,7 +191,7 @@ def a_run_of_reads_comes_to_its_end(m, dut, inside):
         with m.Case(State.LOAD):
             m.d.comb += [part.eq(3), cycles.eq(driven_rows - row)]
         with m.Case(State.FILL):
-            m.d.comb += [part.eq(2), conversion.eq(2), cycles.eq(tile_rows - row)]
+            m.d.comb += [part.eq(2), conversion.eq(2), cycles.eq(tile_rows + FILL_CYCLES - 1 - row)]
         with m.Case(State.DRIVE):
             slots = Mux(clearing, 0, reading.last_slot - slot)
             pending = Mux(receiver.pending, codes, 0)
