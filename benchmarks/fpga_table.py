@@ -9,6 +9,7 @@ for more seeds places only those. A small configuration takes minutes, the large
 
     python benchmarks/fpga_table.py --only 4x1x8 8x4x16 --seeds 2
     python benchmarks/fpga_table.py --check    # the smallest again; exits 1 if it became worse
+    python benchmarks/fpga_table.py --only 16x4x16 --nextpnr /usr/bin/nextpnr-ecp5    # 3 x as fast
     python benchmarks/documents/fpga.py        # tables and figure of docs/fpga.md, from the JSON
 
 Needs the extra `fpga`.
@@ -36,7 +37,7 @@ from hdl.boards import Family
 from hdl.flow import TOP, place, synthesise
 from hdl.steps import StepError, Steps
 from hdl.timing import block_cycles
-from hdl.toolchains import TOOLCHAINS, BuildError, Toolchain
+from hdl.toolchains import TOOLCHAINS, BuildError, LocalTool, Toolchain
 
 RESULTS = Path(__file__).with_suffix(".json")
 
@@ -52,7 +53,11 @@ SHAPES = ((32, 144, 4, 64), (128, 784, 4, 16))
 TARGET_MHZ = 120
 
 DEVICE = "LFE5U-85F, speed grade 6"
-FPGA = ("--85k", "--speed", "6", "--package", "CABGA756", "--out-of-context", "--placer", "static")
+FPGA = (
+    *("--85k", "--speed", "6", "--package", "CABGA756", "--out-of-context", "--placer", "static"),
+    # No limit: a native nextpnr's overflows from 46,341 cells on, and then is none at all.
+    *("--placer-heap-cell-placement-timeout", "0"),
+)
 """nextpnr's options: the FPGA, with no pins, from which it makes no bitstream."""
 
 TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
@@ -126,17 +131,19 @@ def netlist_of(steps: Steps, toolchain: Toolchain, configuration: str) -> tuple[
         return plain.synthesis, synthesise(steps, plain, source)
 
 
-def placed(steps: Steps, configuration: str, seeds: int) -> Iterator[Entry]:
+def placed(
+    steps: Steps, configuration: str, seeds: int, toolchain: Toolchain = TOOLCHAIN
+) -> Iterator[Entry]:
     """The results on an ECP5 after each of the seeds from 1."""
-    synthesis, netlist = netlist_of(steps, TOOLCHAIN, configuration)
+    synthesis, netlist = netlist_of(steps, toolchain, configuration)
     entry: Entry = {
         "configuration": configuration,
         "family": "ECP5",
         "device": DEVICE,
         "constraint_mhz": TARGET_MHZ,
         "tools": {
-            "yosys": TOOLCHAIN.yosys.version,
-            "nextpnr": TOOLCHAIN.place_and_route.version,
+            "yosys": toolchain.yosys.version,
+            "nextpnr": toolchain.place_and_route.version,
         },
         "synthesis": synthesis,
         "parameters": parameters(configuration).as_dict(),
@@ -151,7 +158,7 @@ def placed(steps: Steps, configuration: str, seeds: int) -> Iterator[Entry]:
         "seeds": [],
     }  # fmt: skip
     for seed in range(1, seeds + 1):
-        _, report = place(steps, TOOLCHAIN, netlist, TARGET_MHZ, seed, FPGA)
+        _, report = place(steps, toolchain, netlist, TARGET_MHZ, seed, FPGA)
         entry["utilization"] = report.pop("utilization")
         entry["seeds"].append({"seed": seed, **report})
         yield entry
@@ -226,13 +233,15 @@ def check(steps: Steps, recorded: list[Entry]) -> list[str]:
     raise BuildError(f"{name} is not recorded: measure it first, with --only {name}")
 
 
-def measure(steps: Steps, configurations: list[str], seeds: int, results: Path) -> None:
+def measure(
+    steps: Steps, configurations: list[str], seeds: int, results: Path, toolchain: Toolchain
+) -> None:
     """Put everything there is to know of the configurations into the JSON file `results`."""
     for name in configurations:
         for family in OTHERS if name in SYNTHESISED else ():
             keep(results, mapped(steps, name, family))
             print(f"{name}, {family}: mapped", flush=True)
-        for entry in placed(steps, name, seeds):
+        for entry in placed(steps, name, seeds, toolchain):
             keep(results, entry)
             last = entry["seeds"][-1]
             print(f"{name}, seed {last['seed']}: {last['fmax_mhz']} MHz", flush=True)
@@ -248,13 +257,17 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare with what is recorded")
     parser.add_argument("--steps", type=Path, default=Path("build/fpga_table"), help="folder")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file that takes the results")
+    parser.add_argument("--nextpnr", help="a nextpnr-ecp5 of this machine, not pip's")
     options = parser.parse_args()
+    toolchain = TOOLCHAIN
+    if options.nextpnr:
+        toolchain = replace(toolchain, place_and_route=LocalTool(options.nextpnr))
     if options.seeds < 1:
         parser.error(f"--seeds {options.seeds} must be at least 1")
     try:
         with Steps(options.steps) as steps:
             if not options.check:
-                measure(steps, options.only, options.seeds, options.json)
+                measure(steps, options.only, options.seeds, options.json, toolchain)
             elif found := check(steps, load(options.json)):
                 sys.exit("\n".join(found))
     except BuildError as error:

