@@ -47,14 +47,10 @@ class CoefficientPipeline(wiring.Component):
         product = Signal(PRODUCT_BITS, reset_less=True)
         power = Signal(EXPONENT, reset_less=True)
         ratio = Signal(SCALAR, reset_less=True)
-        leading, leading_power = lead(
-            self.dot.significand * self.reciprocal.significand,
-            self.dot.exponent + self.reciprocal.exponent,
-        )
         m.d.sync += [
-            product.eq(leading),
-            power.eq(leading_power),
-            ratio.eq(round_to_scalar(m, product, power, "ratio")),
+            product.eq(self.dot.significand * self.reciprocal.significand),
+            power.eq(self.dot.exponent + self.reciprocal.exponent),
+            ratio.eq(round_to_scalar(m, *lead(product, power), "ratio")),
         ]
 
         # Below exponent 1 the fraction bits are the most there are, and the shift is the rest.

@@ -18,7 +18,7 @@ Sink = tuple[str, str, int]
 LIMIT = 64
 """Inputs that one of the copies drives at most."""
 
-BLOCK_LIMIT = 16
+BLOCK_LIMIT = 8
 """Inputs of block RAMs and multipliers, which stand in few rows across the whole FPGA."""
 
 CONTROL_LIMIT = 512

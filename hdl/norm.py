@@ -105,9 +105,8 @@ class NormUnit(wiring.Component):
         ):
             product = Signal(PRODUCT_BITS, name=f"{name}_product", reset_less=True)
             power = Signal(EXPONENT, name=f"{name}_power", reset_less=True)
-            leading, leading_power = lead(left * right, exponents)
-            m.d.sync += [product.eq(leading), power.eq(leading_power)]
-            rounded.append(round_to_scalar(m, product, power, name))
+            m.d.sync += [product.eq(left * right), power.eq(exponents)]
+            rounded.append(round_to_scalar(m, *lead(product, power), name))
         m.d.sync += [value.eq(rounded[0]), correction.eq(self._correction(m, value))]
         with m.If(stage[5]):
             m.d.sync += root.eq(rounded[1])

@@ -50,8 +50,9 @@ def lead(product: Value, power: Value) -> tuple[Value, Value]:
     """A product of significands with its leading one at the top, and its power of two.
 
     `product` has `PRODUCT_BITS`, and its leading one, unless it is zero, in one of two places;
-    `power` is the sum of the exponents. `round_to_scalar` takes both results. Golden counterpart:
-    `multiply`, before it rounds.
+    `power` is the sum of the exponents. `round_to_scalar` takes both results. The product is best
+    a register right behind the multiplier, which may have one. Golden counterpart: `multiply`,
+    before it rounds.
     """
     high = product[PRODUCT_BITS - 1]
     return Mux(high, product, product << 1)[:PRODUCT_BITS], Mux(high, power, power - 1)

@@ -213,6 +213,11 @@ class ScalarUnit(wiring.Component):
 
         product = Signal(PRODUCT_BITS, reset_less=True)
         product_power = Signal(EXPONENT, reset_less=True)
+        residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
+        m.d.sync += [
+            product.eq(left.significand * right.significand),
+            product_power.eq(left.exponent + right.exponent + residual),
+        ]
         # A sum or a product, at last with its leading one at the top
         total = Signal(_WIDE, reset_less=True)
         total_power = Signal(EXPONENT, reset_less=True)
@@ -253,12 +258,12 @@ class ScalarUnit(wiring.Component):
             (Register.SCALE, self.scale),
             (Register.UPDATE, self.update),
         ):
-            selected[register] = ranks = Signal(1 << len(rank), name=f"to_{register.name}")
-            m.d.sync += ranks.eq(0)
+            selected[register] = chosen = Signal(name=f"to_{register.name}")
+            m.d.sync += chosen.eq(0)
             held = reset_less(m, outputs)
             for number in range(p.groups(p.max_rank) * p.columns):
                 group_of, column_of = divmod(number, p.columns)
-                with m.If(ranks[group_of << column_bits(p) | column_of]):
+                with m.If(chosen & (rank == (group_of << column_bits(p) | column_of))):
                     m.d.sync += held[group_of][column_of].eq(output)
 
         with m.FSM():
@@ -292,12 +297,6 @@ class ScalarUnit(wiring.Component):
                     m.next = "PRODUCT"
 
             with m.State("PRODUCT"):
-                residual = Mux(instruction.modifier == Modifier.TIMES_RESIDUAL, self.residual, 0)
-                power = left.exponent + right.exponent + residual
-                m.d.sync += [
-                    product.eq(left.significand * right.significand),
-                    product_power.eq(power),
-                ]
                 m.next = "LEAD"
             with m.State("LEAD"):
                 leading, leading_power = lead(product, product_power)
@@ -362,8 +361,8 @@ class ScalarUnit(wiring.Component):
                     self.written.valid.eq(1),
                     self.written.stored.eq(stored),
                 ]
-                for register, ranks in selected.items():
-                    m.d.sync += ranks.eq((instruction.destination == register) << rank)
+                for register, chosen in selected.items():
+                    m.d.sync += chosen.eq(instruction.destination == register)
                 fetch(instruction_port.data)
                 m.d.sync += counter.eq(counter + 1)
                 m.next = "FETCH"

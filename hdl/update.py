@@ -39,7 +39,7 @@ LOG2_BITS = 4
 def drain_cycles(parameters: Parameters) -> int:
     """Clock cycles after a rank's last slot, until its pulses are on the lines and counted."""
     lines = parameters.tile_rows + parameters.tile_columns
-    return line_driver.LATENCY + pulse_counter.latency(lines)
+    return line_driver.LATENCY + 1 + pulse_counter.latency(lines)
 
 
 def update_cycles(
@@ -202,6 +202,15 @@ class UpdateDriver(wiring.Component):
         ]
         wait = Signal(range(max(p.tile_rows + p.tile_columns, WARM_UP_ROUNDS) + 1))
         log2 = self._plan(m, columns)
+        counted = Signal(p.tile_rows + p.tile_columns)  # pulses, a cycle after the pins
+        m.d.sync += counted.eq(
+            Mux(
+                self.slot_last | self.read_valid,
+                Cat(row_driver.positive, column_driver.positive)
+                | Cat(row_driver.negative, column_driver.negative),
+                0,
+            )
+        )
         m.d.comb += [
             self.busy.eq(state != State.IDLE),
             begin.eq(self.start & ~self.busy & ~self.abort),
@@ -259,14 +268,7 @@ class UpdateDriver(wiring.Component):
             self.columns_negative.eq(column_driver.negative),
             self.rows_level.eq(row_driver.levels),
             self.columns_level.eq(column_driver.levels),
-            counter.lines.eq(
-                Mux(
-                    self.slot_last | self.read_valid,
-                    Cat(row_driver.positive, column_driver.positive)
-                    | Cat(row_driver.negative, column_driver.negative),
-                    0,
-                )
-            ),
+            counter.lines.eq(counted),
             counter.clear.eq(clear_lines),
             self.pulses.eq(counter.count),
         ]
