@@ -33,6 +33,7 @@ from golden_model.files import write_json
 from golden_model.optimizer_cost import sbpca_block
 from golden_model.parameters import Parameters
 from hdl.accelerator import Accelerator
+from hdl.block_places import BlockPlacer
 from hdl.boards import Family
 from hdl.flow import TOP, place, synthesise
 from hdl.steps import StepError, Steps
@@ -60,7 +61,11 @@ FPGA = (
 )
 """nextpnr's options: the FPGA, with no pins, from which it makes no bitstream."""
 
-TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
+TOOLCHAIN = replace(
+    TOOLCHAINS[Family.ECP5],
+    routed=(),
+    netlist_passes=(*TOOLCHAINS[Family.ECP5].netlist_passes, BlockPlacer("LFE5U-85F")),
+)
 
 LUT_TOLERANCE, FMAX_TOLERANCE = 0.03, 0.15
 """By how much there may be more LUTs and less speed before `--check` calls it worse."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from importlib import import_module
 from inspect import getsource
 from pathlib import Path
@@ -61,8 +62,10 @@ def synthesise(steps: Steps, toolchain: Toolchain, source: str) -> Path:
             change(netlist, TOP)
         (folder / f"{TOP}.json").write_text(json.dumps(netlist))
 
-    sources = [getsource(import_module(change.__module__)) for change in toolchain.netlist_passes]
-    return steps.derive("netlist", [mapped.name, *sources], finish)
+    passes = toolchain.netlist_passes
+    sources = [getsource(import_module(change.__module__)) for change in passes]
+    settings = [repr(change) for change in passes if is_dataclass(change)]
+    return steps.derive("netlist", [mapped.name, *sources, *settings], finish)
 
 
 def count_cells(
