@@ -61,11 +61,12 @@ FPGA = (
 )
 """nextpnr's options: the FPGA, with no pins, from which it makes no bitstream."""
 
-TOOLCHAIN = replace(
-    TOOLCHAINS[Family.ECP5],
-    routed=(),
-    netlist_passes=(*TOOLCHAINS[Family.ECP5].netlist_passes, BlockPlacer("LFE5U-85F")),
-)
+TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
+
+CROWDED = ("8x4x16", "16x4x16")
+"""Those whose block RAMs and multipliers are placed first, as they take most of the FPGA's."""
+
+BLOCK_PLACER = BlockPlacer("LFE5U-85F")
 
 LUT_TOLERANCE, FMAX_TOLERANCE = 0.03, 0.15
 """By how much there may be more LUTs and less speed before `--check` calls it worse."""
@@ -140,6 +141,8 @@ def placed(
     steps: Steps, configuration: str, seeds: int, toolchain: Toolchain = TOOLCHAIN
 ) -> Iterator[Entry]:
     """The results on an ECP5 after each of the seeds from 1."""
+    if configuration in CROWDED:
+        toolchain = replace(toolchain, netlist_passes=(*toolchain.netlist_passes, BLOCK_PLACER))
     synthesis, netlist = netlist_of(steps, toolchain, configuration)
     entry: Entry = {
         "configuration": configuration,
