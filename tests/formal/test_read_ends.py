@@ -280,7 +280,7 @@ def test_a_run_of_reads_can_come_to_its_end():
         (reader, "", "final_vector.eq(vectors_left == 1)", "final_vector.eq(vectors_left == 0)"),
         (reader, "", "m.Elif(receiver.done)", "m.Elif(receiver.valid)"),
         (reader, "", "walk.first.eq(begin)", "walk.first.eq(0)"),
-        (reader, "", "(state != State.IDLE) | sender.busy)", "state != State.IDLE)"),
+        (reader, "", "self.busy.eq(active | sender.busy)", "self.busy.eq(active)"),
         (reader, "", "self.input.payload.last != end", "self.input.payload.last & ~end"),
         (read_walk, "ReadWalk", "last_sensed.eq(left <= tile", "last_sensed.eq(left < tile"),
         (read_walk, "ReadWalk", "sensed_tile + 1, line + tile_lines)", "sensed_tile + 1, line)"),
