@@ -19,8 +19,8 @@ Larger parts spend less time in Python, smaller ones find more in cache of what 
 left; docs/performance.md has what was measured.
 """
 
-UNFOLD_BYTES = 1 << 20
-"""What the errors of a convolution may take that are unfolded at once on the way back."""
+FOLD_BYTES = 1 << 20
+"""What the derivatives by a convolution's unfolded inputs may take that are folded at once."""
 
 
 class NetworkError(ValueError):
@@ -213,9 +213,9 @@ def part_images(network: Sequence[Stage]) -> int:
     return max(1, PART_BYTES // _image_bytes(network))
 
 
-def unfolded_images(image_bytes: int) -> int:
-    """Images whose errors are unfolded at once if each takes `image_bytes`, at least one."""
-    return max(1, UNFOLD_BYTES // image_bytes)
+def folded_images(image_bytes: int) -> int:
+    """Images whose derivatives are folded at once if each takes `image_bytes`, at least one."""
+    return max(1, FOLD_BYTES // image_bytes)
 
 
 def batch_bytes(
@@ -225,25 +225,25 @@ def batch_bytes(
 
     That is the samples of all layers, unfolded activations and errors, which stay for the
     optimiser; and for the images under way in `threads` the inputs and outputs of all layers and
-    the largest that a layer unfolds: when testing its activations, on the way back the errors of
-    `unfolded_images`. Weights and optimiser come on top.
+    the largest that a layer unfolds or folds: when testing its activations, on the way back the
+    derivatives of `folded_images`. Weights and optimiser come on top.
     """
     network, layers = stages(name, shape, classes), layer_shapes(name, shape, classes)
     samples = sum(layer.positions * (layer.m + layer.n) for layer in layers)
     under_way = part_images(network) * threads
     activations = FLOAT_BYTES * max(layer.positions * layer.n for layer in layers)
-    unfolded = max(under_way * activations, threads * _unfolded_errors(network))
+    unfolded = max(under_way * activations, threads * _folded(network))
     return FLOAT_BYTES * batch * samples + under_way * _image_bytes(network) + unfolded
 
 
-def _unfolded_errors(network: Sequence[Stage]) -> int:
-    """Most bytes of errors that a convolution unfolds at once; the first needs none."""
+def _folded(network: Sequence[Stage]) -> int:
+    """Most bytes of derivatives that a convolution folds at once; the first needs none."""
     images = (
-        FLOAT_BYTES * inputs.height * inputs.width * spec.kernel**2 * outputs.channels
+        FLOAT_BYTES * outputs.height * outputs.width * spec.kernel**2 * inputs.channels
         for spec, inputs, outputs in network[1:]
         if isinstance(spec, ConvolutionSpec)
     )
-    return max((unfolded_images(image) * image for image in images), default=0)
+    return max((folded_images(image) * image for image in images), default=0)
 
 
 def _image_bytes(network: Sequence[Stage]) -> int:

@@ -13,7 +13,8 @@ returns the way back, a function that holds what it needs.
 After all parts a layer with weights exposes the activations A (samples x n) and the errors D
 (samples x m) of the batch: one sample an image in a fully connected layer, one sample an image and
 output position in a convolution, images in order. Errors are derivatives of an image's own loss,
-so the gradient of the mean loss over the images is D^T A / images, whatever the layer.
+so the gradient of the mean loss over the images is D^T A / images, whatever the layer. A
+convolution can leave D^T A instead, summed while the samples of a part are in cache.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from golden_model import parallel
-from golden_model.architectures import unfolded_images
+from golden_model.architectures import folded_images
 from golden_model.layer_reads import LayerReads
 from golden_model.max_pool import max_pool, max_pool_errors
+from golden_model.unfolding import fold, unfold
 
 Array = NDArray[np.floating]
 
@@ -53,6 +54,16 @@ class Layer(Protocol):
         ...
 
 
+def outer_products(activations: Array, errors: Array) -> Array:
+    """D^T A, m x n: the outer products of all samples' errors and activations, summed.
+
+    Of activations whose samples lie together (`Convolution`) the transposed product is the one that
+    reads memory in order.
+    """
+    samples, inputs = activations.strides
+    return (activations.T @ errors).T if samples < inputs else errors.T @ activations
+
+
 class WeightLayer:
     """What the layers with weights share: a matrix m x n, and the samples of the last batch."""
 
@@ -71,6 +82,9 @@ class WeightLayer:
         self.errors: Array = np.zeros((0, outputs), dtype)
         self.reads: LayerReads | None = None
         """How the array behind the weights is read; None for exact products with them."""
+        self.sums_products = False
+        """Whether to leave D^T A, and no errors, where that is faster (see `product`)."""
+        self._products: dict[int, Array] = {}  # of the parts, by their first images
 
     @property
     def positions(self) -> int:
@@ -86,10 +100,18 @@ class WeightLayer:
 
     def reserve(self, images: int) -> None:
         """Make room for the samples of a batch of `images`."""
+        self._products = {}
         samples = images * self.positions
         if len(self.errors) != samples:
             self.activations = self._new_activations(samples)
             self.errors = np.empty((samples, len(self.weights)), self.weights.dtype)
+
+    def product(self) -> Array | None:
+        """D^T A of the batch, m x n, if the way back summed it instead of keeping errors."""
+        if not self._products:
+            return None
+        first, *others = (self._products[place] for place in sorted(self._products))
+        return sum(others, first)
 
     def _new_activations(self, samples: int) -> Array:
         """Room for activations, samples x n, the constant in place."""
@@ -143,27 +165,6 @@ class FullyConnected(WeightLayer):
         return errors, inputs
 
 
-def unfold(x: Array, kernel: int, padding: int, out: Array) -> None:
-    """Copy the K x K x C inputs around every output position of `x`, N x H x W x C, to `out`.
-
-    `out` takes a row an output position, N H' W' x K K C: kernel row, kernel column, channel.
-    There are `padding` zeros on each side of `x`, so H' = H + 2 padding - K + 1.
-    """
-    images, height, width, channels = x.shape
-    padded = np.zeros((images, height + 2 * padding, width + 2 * padding, channels), x.dtype)
-    padded[:, padding : padding + height, padding : padding + width] = x
-    image, row, column, channel = padded.strides
-    shape = (
-        images,
-        height + 2 * padding - kernel + 1,
-        width + 2 * padding - kernel + 1,
-        kernel,
-        kernel * channels,
-    )
-    windows = as_strided(padded, shape, (image, row, column, row, channel), writeable=False)
-    np.copyto(out.reshape(shape), windows)
-
-
 class Convolution(WeightLayer):
     """Convolution of a square kernel with zero padding, by unfolding (im2col).
 
@@ -210,7 +211,10 @@ class Convolution(WeightLayer):
             if self.reads is not None:
                 rows = errors.reshape(-1, len(self.weights))
                 return self._read_back(self.reads, rows, kept, x.shape, place)
-            if kept is not None:
+            if kept is not None and self.sums_products:
+                rows = errors.reshape(-1, len(self.weights))
+                self._products[place] = outer_products(activations, rows)
+            elif kept is not None:
                 kept.reshape(errors.shape)[:] = errors
             return np.zeros_like(x) if self._first else self._input_errors(errors, x.shape)
 
@@ -223,24 +227,14 @@ class Convolution(WeightLayer):
     def _input_errors(self, errors: Array, shape: tuple[int, ...]) -> Array:
         """Derivatives by inputs of `shape`, from those by the outputs, images x H' x W' x outputs.
 
-        They are a convolution too, of the errors with the kernel turned by half a turn: unfolded, a
-        few images at a time, which stay in cache.
+        Those by the unfolded inputs are of a few images at a time, which stay in cache.
         """
-        kernel, channels = self._kernel, shape[-1]
-        weights = self.weights[:, :-1].reshape(-1, kernel, kernel, channels)[:, ::-1, ::-1]
-        turned = weights.transpose(1, 2, 0, 3).reshape(-1, channels)
-        # Zeros around the errors; or outputs at the edge that saw nothing but the inputs' zeros.
-        edge, unseeing = kernel - 1 - self._padding, max(0, self._padding - kernel + 1)
-        height, width = errors.shape[1:3]
-        errors = errors[:, unseeing : height - unseeing, unseeing : width - unseeing]
+        weights = np.ascontiguousarray(self.weights[:, :-1])
         gradient = np.empty(shape, errors.dtype)
-        pixels = shape[1] * shape[2]
-        for images in parallel.parts(
-            len(errors), unfolded_images(pixels * len(turned) * errors.itemsize)
-        ):
-            rows = np.empty(((images.stop - images.start) * pixels, len(turned)), errors.dtype)
-            unfold(errors[images], kernel, max(0, edge), rows)
-            np.matmul(rows, turned, out=gradient[images].reshape(-1, channels))
+        row_bytes = weights.shape[1] * errors.itemsize
+        for images in parallel.parts(len(errors), folded_images(self.positions * row_bytes)):
+            rows = errors[images].reshape(-1, len(weights)) @ weights
+            fold(rows, self._kernel, self._padding, gradient[images])
         return gradient
 
     def _read_back(
@@ -265,27 +259,10 @@ class Convolution(WeightLayer):
                 part = gradient[start : start + images]
                 rows = slice(start * self.positions, (start + len(part)) * self.positions)
                 inputs = reads.transposed(errors[rows], place + start)
-                part[:] = self._fold(inputs, part.shape)
+                fold(inputs, self._kernel, self._padding, part)
         if kept is not None:
             kept[:] = errors
         return gradient
-
-    def _fold(self, rows: Array, shape: tuple[int, ...]) -> Array:
-        """Derivatives by inputs of `shape`: each kernel position's share, added where it read.
-
-        `rows` are those by the unfolded inputs, samples x K K C or more.
-        """
-        images, height, width, channels = shape
-        edge = self._padding
-        gradient = np.zeros((images, height + 2 * edge, width + 2 * edge, channels), rows.dtype)
-        read = (images, self._height, self._width, channels)
-        start = 0
-        for row in range(self._kernel):
-            for column in range(self._kernel):
-                share = rows[:, start : start + channels].reshape(read)
-                gradient[:, row : row + self._height, column : column + self._width] += share
-                start += channels
-        return gradient[:, edge : edge + height, edge : edge + width]
 
     def _new_activations(self, samples: int) -> Array:
         """See `WeightLayer`.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from golden_model.fixed import BatchRunner, FixedSbpca
 from golden_model.formats import Words
+from golden_model.layers import outer_products
 from golden_model.low_rank import Lrt, truncated_svd
 from golden_model.parameters import Parameters
 from golden_model.sbpca import Array, Factors, FloatSbpca
@@ -64,18 +65,27 @@ class WordFactors(Factors):
 class Optimizer(Protocol):
     """What training asks of an optimiser."""
 
+    takes_product: bool
+    """Whether D^T A is all that it takes of the samples."""
+
     @property
     def saturations(self) -> int:
         """Words saturated so far in the accelerator's arithmetic."""
         ...
 
     def gradient(
-        self, layer: int, activations: Array, errors: Array, images: int
+        self,
+        layer: int,
+        activations: Array,
+        errors: Array,
+        images: int,
+        product: Array | None = None,
     ) -> Array | Factors:
         """Gradient of the mean loss over `images`, an m x n matrix or its factors.
 
-        `activations` (samples x n) and `errors` (samples x m) are those of weight layer `layer`,
-        a whole number of samples an image.
+        `activations` A (samples x n) and `errors` D (samples x m) are those of weight layer
+        `layer`, a whole number of samples an image. Where the layer summed `product`, D^T A, that
+        is taken and they are not looked at.
         """
         ...
 
@@ -89,9 +99,10 @@ class Optimizer(Protocol):
 
 
 class _Memoryless:
-    """What the optimisers that carry nothing from batch to batch share."""
+    """What the optimisers that carry nothing from batch to batch share: the gradient is enough."""
 
     saturations = 0
+    takes_product = True
 
     def state(self) -> dict[str, Array]:
         """See `Optimizer`."""
@@ -101,16 +112,13 @@ class _Memoryless:
         """See `Optimizer`."""
 
 
-def batch_gradient(activations: Array, errors: Array, images: int) -> Array:
-    """D^T A / images, the gradient of the mean loss.
-
-    Of activations whose samples lie together (`layers.Convolution`) the transposed product is the
-    one that reads memory in order.
-    """
-    if activations.flags.f_contiguous:
-        gradient = (activations.T @ errors).T
-    else:
-        gradient = errors.T @ activations
+def batch_gradient(
+    activations: Array, errors: Array, images: int, product: Array | None = None
+) -> Array:
+    """D^T A / images, the gradient of the mean loss; arguments are those of `Optimizer`."""
+    if product is not None:
+        return product / images
+    gradient = outer_products(activations, errors)
     gradient /= images
     return gradient
 
@@ -118,9 +126,16 @@ def batch_gradient(activations: Array, errors: Array, images: int) -> Array:
 class Mbgd(_Memoryless):
     """Mini-batch gradient descent: the gradient itself, D^T A / images."""
 
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Array:
+    def gradient(
+        self,
+        layer: int,
+        activations: Array,
+        errors: Array,
+        images: int,
+        product: Array | None = None,
+    ) -> Array:
         """See `Optimizer`."""
-        return batch_gradient(activations, errors, images)
+        return batch_gradient(activations, errors, images, product)
 
 
 class Svd(_Memoryless):
@@ -130,9 +145,16 @@ class Svd(_Memoryless):
         """For layers of `plans`, in the order of the network's weight layers."""
         self._plans = plans
 
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
+    def gradient(
+        self,
+        layer: int,
+        activations: Array,
+        errors: Array,
+        images: int,
+        product: Array | None = None,
+    ) -> Factors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
-        gradient = batch_gradient(activations, errors, images)
+        gradient = batch_gradient(activations, errors, images, product)
         if not np.isfinite(gradient).all():
             raise ValueError("the gradient must be finite")
         return truncated_svd(gradient, self._plans[layer].rank)
@@ -148,6 +170,8 @@ class _Factoriser(Protocol):
 
 class _Streaming:
     """What the streaming optimisers share: a factoriser a layer, each with its own seed."""
+
+    takes_product = False
 
     def __init__(self, plans: Sequence[LayerPlan], layers: Sequence[_Factoriser]) -> None:
         self._plans = plans
@@ -179,7 +203,14 @@ class _FloatStreaming(_Streaming):
         self._factorisers = factorisers
         super().__init__(plans, factorisers)
 
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
+    def gradient(
+        self,
+        layer: int,
+        activations: Array,
+        errors: Array,
+        images: int,
+        product: Array | None = None,
+    ) -> Factors:
         """See `Optimizer`."""
         factors = self._factorisers[layer].factorise(activations, errors, self._plans[layer].block)
         samples_an_image = len(activations) // images
@@ -249,7 +280,14 @@ class FixedOptimizer(_Streaming):
         """See `Optimizer`."""
         return sum(layer.saturations for layer in self._factorisers)
 
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> WordFactors:
+    def gradient(
+        self,
+        layer: int,
+        activations: Array,
+        errors: Array,
+        images: int,
+        product: Array | None = None,
+    ) -> WordFactors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
         factoriser = self._factorisers[layer]
         factors = factoriser.factorise(activations, errors, self._plans[layer].block)

@@ -10,15 +10,17 @@ element by element functions too, and do not wait for each other after every pro
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_pool: ThreadPoolExecutor | None = None
+_threads = 1
+_pool: ThreadPoolExecutor | None = None  # the threads besides the caller's
 
 
 def set_threads(count: int) -> None:
@@ -26,20 +28,41 @@ def set_threads(count: int) -> None:
 
     Raises ValueError for less than one.
     """
-    global _pool
+    global _threads, _pool
     if count < 1:
         raise ValueError(f"{count} threads: take 1 or more")
     if _pool is not None:
         _pool.shutdown()
-    _pool = ThreadPoolExecutor(count, "eigenbar") if count > 1 else None
+    _threads = count
+    _pool = ThreadPoolExecutor(count - 1, "eigenbar") if count > 1 else None
 
 
 def each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`function` of each of `items`, in their order; raises what the first of them raises.
 
-    Calls may run at once, so they must not change what another reads, nor call `each`.
+    Calls may run at once, so they must not change what another reads, nor call `each`. The caller's
+    thread works too: waking another takes longer than many a part of the work.
     """
-    return list(map(function, items) if _pool is None else _pool.map(function, items))
+    if _pool is None:
+        return list(map(function, items))
+    waiting = deque((item, Future[Result]()) for item in items)
+    results = [result for _, result in waiting]
+
+    def work() -> None:
+        while True:
+            try:
+                item, result = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                result.set_result(function(item))
+            except BaseException as error:
+                result.set_exception(error)
+
+    for _ in range(min(_threads, len(results)) - 1):
+        _pool.submit(work)
+    work()
+    return [result.result() for result in results]
 
 
 def parts(count: int, largest: int) -> list[slice]:

@@ -108,6 +108,8 @@ class Trainer:
         layers = self.network.weight_layers
         self.plans = settings.plan(shape, classes)
         self.optimizer = self._optimizer()
+        for layer in layers:
+            layer.sums_products = self.optimizer.takes_product
         self.arrays = [self._array(index, layer) for index, layer in enumerate(layers)]
         self.counters = UpdateCounters()
         """What updates did since whoever reads it set it anew; so the next two."""
@@ -211,7 +213,7 @@ class Trainer:
             layer, array = self.network.weight_layers[index], self.arrays[index]
             try:
                 gradient = self.optimizer.gradient(
-                    index, layer.activations, layer.errors, len(labels)
+                    index, layer.activations, layer.errors, len(labels), layer.product()
                 )
             except ValueError as error:
                 raise TrainingError(f"layer {layer.name}: {error}; {self._remedy()}") from error
@@ -408,6 +410,8 @@ def capture(
     if steps < 0 or count < 1:
         raise TrainingError(f"cannot capture {count} batches after {steps}: take 1 or more after 0")
     trainer = Trainer(settings, dataset.shape, dataset.classes)
+    for layer in trainer.network.weight_layers:
+        layer.sums_products = False
     captured: list[list[LayerSample]] = [[] for _ in trainer.plans]
     for step, (images, labels) in enumerate(batches(settings, dataset, epoch=1)):
         trainer.step(images, labels, step)

@@ -145,6 +145,29 @@ def test_parts_of_a_batch_leave_the_samples_of_the_whole(make, channels):
     assert np.allclose(parts.errors, whole.errors, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_convolution_sums_the_products_of_its_parts_if_asked(channels):
+    x = draw(0, 5, 6, 5, channels)
+    keeping, summing = convolution(channels), convolution(channels)
+    summing.sums_products = True
+    for images in (5, 3):  # the second batch leaves nothing of the first
+        for layer in (keeping, summing):
+            layer.reserve(images)
+            for part in (slice(2, images), slice(0, 2)):
+                y, backward = layer.forward(x[part], part)
+                backward(2 * y)
+        expected = keeping.errors.T @ keeping.activations
+        assert np.allclose(summing.product(), expected, rtol=1e-12)
+
+
+def test_a_layer_that_keeps_errors_sums_no_products():
+    layer = convolution(3)
+    layer.reserve(2)
+    y, backward = layer.forward(draw(0, 2, 6, 5, 3), slice(0, 2))
+    backward(y)
+    assert layer.product() is None
+
+
 def test_without_a_part_the_samples_stay_as_they_were():
     layer = convolution(3)
     layer.reserve(2)

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from golden_model.optimizers import FixedOptimizer, FloatOptimizer, LayerPlan, Mbgd, WordFactors
+from golden_model.optimizers import (
+    FixedOptimizer,
+    FloatOptimizer,
+    LayerPlan,
+    Mbgd,
+    Svd,
+    WordFactors,
+)
 from golden_model.parameters import Parameters
-from golden_model.sbpca import FloatSbpca
+from golden_model.sbpca import Factors, FloatSbpca
 
 PARAMETERS = Parameters.preset("default")
 PLANS = [
@@ -31,6 +38,19 @@ def test_mbgd_gives_the_gradient_of_the_mean_over_images():
     activations, errors = samples(0)
     gradient = Mbgd().gradient(0, activations, errors, images=7)
     assert np.allclose(gradient, errors.T @ activations / 7)
+
+
+@pytest.mark.parametrize("optimizer", [Mbgd(), Svd(PLANS)])
+def test_who_takes_the_product_gives_the_same_gradient_by_it(optimizer):
+    assert optimizer.takes_product
+    activations, errors = samples(0)
+    product = errors.T @ activations
+    expected = optimizer.gradient(0, activations, errors, images=7)
+    actual = optimizer.gradient(0, activations, np.zeros_like(errors), 7, product)
+    if isinstance(expected, Factors):
+        expected, actual = expected.gradient(), actual.gradient()
+    assert np.allclose(actual, expected, atol=1e-6)
+    assert np.array_equal(product, errors.T @ activations)  # the layer's own stays as it is
 
 
 @pytest.mark.parametrize(

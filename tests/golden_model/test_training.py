@@ -373,6 +373,17 @@ def test_captured_samples_are_those_of_the_next_batch(settings):
         assert np.array_equal(sample.errors, layer.errors)
 
 
+def test_samples_are_captured_of_an_optimiser_that_needs_none():
+    """The first batch's are the same for all: only the weights that were drawn are in them."""
+    run = replace(MLP, network="cnn", batch=8, train_limit=8)
+    expected, actual = (
+        capture(replace(run, optimizer=name), DIGITS, steps=0) for name in ("sbpca", "mbgd")
+    )
+    for (one,), (other,) in zip(expected, actual, strict=True):
+        assert np.array_equal(one.activations, other.activations)
+        assert np.array_equal(one.errors, other.errors)
+
+
 def test_a_batch_after_the_epoch_cannot_be_captured():
     with pytest.raises(TrainingError, match="2 batches after 4: an epoch has 5"):
         capture(MLP, DIGITS, steps=4, count=2)
