@@ -17,16 +17,21 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from golden_model.compiled import compiled
+from golden_model.compiled import AVAILABLE, compiled
+from hdl.toolchains import BuildError
 
 Cell = dict[str, Any]
 Site = tuple[int, int, str]
 """Column and row of a place, and its name there."""
+
+_PACKAGES = AVAILABLE and find_spec("scipy") is not None
+"""Whether SciPy is there, and numba, without which annealing would take an hour."""
 
 _DATABASE = "share/trellis/database/ECP5"
 
@@ -85,8 +90,14 @@ class BlockPlacer:
     def __call__(self, netlist: Cell, top: str) -> int:
         """Place the blocks of module `top`; how many they are.
 
-        Raises `ValueError` if there are more than places.
+        Raises `BuildError` if there are more than places, or the packages that this takes are
+        missing.
         """
+        if not _PACKAGES:
+            raise BuildError(
+                "placing block RAMs and multipliers first takes SciPy and numba; "
+                "install them: pip install 'eigenbar[speed]'"
+            )
         cells: dict[str, Cell] = netlist["modules"][top]["cells"]
         names = list(cells)
         kinds = list(_SITES)
@@ -98,7 +109,7 @@ class BlockPlacer:
         counts = np.array([len(by_kind[kind]) for kind in kinds], np.int64)
         for kind, count, used in zip(kinds, counts, np.bincount(kind_of), strict=False):
             if used > count:
-                raise ValueError(f"{used} {kind} do not fit {self.device}, which has {count}")
+                raise BuildError(f"{used} {kind} do not fit {self.device}, which has {count}")
         wires = _wires([cells[name] for name in names])
         shared = _shared(wires, _owners(wires, len(names), blocks))
         places = [place for kind in kinds for place in by_kind[kind]]

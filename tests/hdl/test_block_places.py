@@ -4,6 +4,7 @@ import pytest
 
 from hdl import block_places
 from hdl.block_places import BlockPlacer
+from hdl.toolchains import BuildError
 
 DEVICE = "LFE5U-25F"
 PAIRS = 12
@@ -108,5 +109,11 @@ def test_a_design_without_blocks_stays_as_it_is():
 
 
 def test_more_blocks_than_places_are_refused():
-    with pytest.raises(ValueError, match="29 MULT18X18D do not fit LFE5U-25F, which has 28"):
+    with pytest.raises(BuildError, match="29 MULT18X18D do not fit LFE5U-25F, which has 28"):
         BlockPlacer(DEVICE)(netlist(29), "top")
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr(block_places, "_PACKAGES", False)
+    with pytest.raises(BuildError, match=r"pip install 'eigenbar\[speed\]'"):
+        BlockPlacer(DEVICE)(netlist(), "top")
