@@ -12,12 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-from cocotb_tools import config
-from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import get_runner
 
 from golden_model.files import growing
 from hdl.verilog import NAME
@@ -55,6 +52,7 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     Raises `SimulatorError` if the simulator is missing or refuses the design, or if the folder of
     builds cannot be written.
     """
+    _require_cocotb()
     variables = environment(simulator)
     signals = list(ports)
 
@@ -66,6 +64,14 @@ def build(verilog: str, ports: Iterable[str], simulator: str, folder: Path | Non
     recipe = Path(__file__).read_bytes() + " ".join(signals).encode()
     final = build_once(verilog, commands, simulator, recipe, variables, folder)
     return Build(simulator, final)
+
+
+def _require_cocotb() -> None:
+    """Raise `SimulatorError` without cocotb, which an extra brings."""
+    if find_spec("cocotb_tools") is None:
+        raise SimulatorError(
+            "cocotb is not installed; install the extra: pip install 'eigenbar[simulation]'"
+        )
 
 
 def build_once(
@@ -126,6 +132,8 @@ def _verilator_commands(source: Path, ports: Iterable[str], path: str) -> list[l
     Signals that the VPI can reach cannot be optimised away: with every one public the simulation
     is several times slower.
     """
+    from cocotb_tools import config
+
     folder = source.parent
     public = folder / "ports.vlt"
     lines = [f'public_flat_rw -module "{TOP}" -var "{port}"' for port in ports]
@@ -184,6 +192,10 @@ def run(built: Build, bench: str, job: Any, test: str | None = None) -> Any:
     The bench gets `job` by `load_job` and answers by `save_answer`. Raises `SimulatorError`, with
     the end of the log, if a test fails or nothing was answered.
     """
+    _require_cocotb()
+    from cocotb_tools.check_results import get_results
+    from cocotb_tools.runner import get_runner
+
     environment(built.simulator)
     with tempfile.TemporaryDirectory(prefix="eigenbar-") as name:
         folder = Path(name)
