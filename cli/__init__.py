@@ -1,0 +1,1 @@
+"""The command line, a module a command; `eigenbar.main` puts them together."""
