@@ -263,6 +263,39 @@ def test_a_command_that_is_no_tool_is_told(tmp_path):
         _ = script(tmp_path / "other", "echo what").version
 
 
+def test_a_command_of_this_machine_ends_with_a_build_that_is_killed(tmp_path):
+    told = tmp_path / "pid"
+    tool = script(
+        tmp_path / "tool",
+        'if [ "$1" = --version ]; then echo 1.2; exit; fi\n'
+        f"echo $$ > {told}.new; mv {told}.new {told}; exec sleep 60",
+    )
+    program = (
+        "from pathlib import Path; from hdl.steps import Steps; "
+        "from hdl.toolchains import LocalTool; "
+        f"Steps(Path({str(tmp_path / 'steps')!r})).run('it', LocalTool({tool.name!r}), [])"
+    )
+
+    def runs():
+        """Whether the tool does; one that nobody waits for stays as a zombie."""
+        try:
+            return ") Z " not in Path(f"/proc/{told.read_text().strip()}/stat").read_text()
+        except FileNotFoundError:
+            return False
+
+    build_process = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    while not told.exists():
+        assert build_process.poll() is None
+        time.sleep(0.05)
+    assert runs()
+    build_process.kill()
+    build_process.wait()
+    until = time.monotonic() + 20
+    while runs() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not runs()
+
+
 def test_a_folder_that_cannot_be_written_is_named(tools, tmp_path):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(BuildError, match=r"cannot write to .*; choose another folder with --out"):
