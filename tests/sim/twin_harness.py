@@ -8,6 +8,8 @@ from amaranth.utils import ceil_log2
 
 from golden_model.parameters import Parameters
 from golden_model.twin import TwinSpec
+from hdl.datapath import FETCH_LATENCY
+from hdl.reset_less import registered
 from hdl.shapes import SCALAR, word_row
 from hdl.twin import CrossbarTwin
 from hdl.twin_lane import Command
@@ -72,7 +74,6 @@ class TwinHarness(wiring.Component):
         m = Module()
         m.submodules.driver = driver = self._driver
         m.submodules.twin = twin = self._twin
-        row = Signal(self._row_bits)
         answers = []
         for side in range(2):
             memory = Memory(shape=word_row(self._parameters), depth=1 << self._row_bits, init=[])
@@ -82,21 +83,18 @@ class TwinHarness(wiring.Component):
                 write.en.eq(self.write & (self.write_delta == side)),
                 write.addr.eq(self.write_row),
                 write.data.as_value().eq(self.write_data),
-                read.addr.eq(row),
+                read.addr.eq(driver.fetch_row),
             ]
             answers.append(read.data.as_value())
-        delta, was_delta = Signal(), Signal()
-        m.d.sync += [
-            row.eq(driver.fetch_row),
-            delta.eq(driver.fetch_delta),
-            was_delta.eq(delta),
-        ]
+        was_delta = Signal()
+        m.d.sync += was_delta.eq(driver.fetch_delta)
+        answer = registered(m, Mux(was_delta, *reversed(answers)), "answer", FETCH_LATENCY - 1)
         for name in SETTINGS:
             m.d.comb += getattr(driver, name).eq(getattr(self, name))
         for name in LINES:
             m.d.comb += getattr(twin, name).eq(getattr(driver, name))
-        m.d.sync += driver.fetch_data.as_value().eq(Mux(was_delta, answers[1], answers[0]))
         m.d.comb += [
+            driver.fetch_data.as_value().eq(answer),
             driver.start.eq(self.start),
             self.done.eq(driver.done),
             driver.kappa.as_value().eq(self.kappa),
