@@ -6,7 +6,8 @@ an event costs.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import operator
+from dataclasses import dataclass
 
 from golden_model.optimizer_cost import BatchCost
 from golden_model.optimizers import LayerPlan
@@ -36,8 +37,7 @@ class Events:
     """Cells pulsed by both of their lines in an update: coincidences."""
 
     def __add__(self, other: Events) -> Events:
-        mine, others = asdict(self), asdict(other)
-        return Events(**{name: value + others[name] for name, value in mine.items()})
+        return Events(*map(operator.add, vars(self).values(), vars(other).values()))
 
 
 def read_events(

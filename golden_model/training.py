@@ -115,6 +115,7 @@ class Trainer:
         """What updates did since whoever reads it set it anew; so the next two."""
         self.read_counters = ReadCounters()
         self.events = Events()
+        self._events_of_batches: dict[int, Events] = {}  # by their images
 
     def _array(self, index: int, layer: WeightLayer) -> WeightArray:
         settings = self.settings
@@ -169,6 +170,11 @@ class Trainer:
 
     def _batch_events(self, images: int) -> Events:
         """What follows from the sizes alone for a batch of `images`: reads and optimiser."""
+        if images not in self._events_of_batches:
+            self._events_of_batches[images] = self._events_from_sizes(images)
+        return self._events_of_batches[images]
+
+    def _events_from_sizes(self, images: int) -> Events:
         settings = self.settings
         reads = [
             batch_read_events(settings.reads, settings.parameters, plan, images, first=index == 0)
