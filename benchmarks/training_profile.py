@@ -30,7 +30,9 @@ from golden_model.training import Trainer, batches
 from golden_model.training_settings import TrainingSettings
 
 FUNCTIONS = (
-    (layers, "unfold", "unfolding"),
+    (layers, "unfold", "unfolding and folding"),
+    (layers, "fold", "unfolding and folding"),
+    (layers, "outer_products", "gradient or factors"),
     (layers, "max_pool", "pooling and ReLU"),
     (layers, "max_pool_errors", "pooling and ReLU"),
     (network, "softmax_cross_entropy", "loss"),
