@@ -208,14 +208,13 @@ class Convolution(WeightLayer):
         unfold(x, self._kernel, self._padding, activations[:, :-1])
 
         def backward(errors: Array) -> Array:
+            rows = errors.reshape(-1, len(self.weights))
             if self.reads is not None:
-                rows = errors.reshape(-1, len(self.weights))
                 return self._read_back(self.reads, rows, kept, x.shape, place)
             if kept is not None and self.sums_products:
-                rows = errors.reshape(-1, len(self.weights))
                 self._products[place] = outer_products(activations, rows)
             elif kept is not None:
-                kept.reshape(errors.shape)[:] = errors
+                kept[:] = rows
             return np.zeros_like(x) if self._first else self._input_errors(errors, x.shape)
 
         if self.reads is not None:
