@@ -28,8 +28,8 @@ import numpy as np
 from golden_model import datasets
 from golden_model.datasets import Dataset
 from golden_model.files import write_json
-from golden_model.optimizers import FloatOptimizer, LayerPlan
-from golden_model.sbpca import Array, Factors
+from golden_model.optimizers import FloatOptimizer, LayerPlan, Samples
+from golden_model.sbpca import Factors
 from golden_model.training import Trainer, batches
 from golden_model.training_settings import TrainingError, TrainingSettings
 
@@ -54,12 +54,12 @@ class _Cold(FloatOptimizer):
         self._start = (plans, seed)
         self._batches = [0] * len(plans)
 
-    def gradient(self, layer: int, activations: Array, errors: Array, images: int) -> Factors:
+    def gradient(self, layer: int, samples: Samples) -> Factors:
         """See `Optimizer`; each batch's random directions are its own."""
         plans, seed = self._start
         self._batches[layer] += 1
         fresh = FloatOptimizer(plans, seed + len(plans) * self._batches[layer])
-        return fresh.gradient(layer, activations, errors, images)
+        return fresh.gradient(layer, samples)
 
 
 WAYS: dict[str, Callable[[Sequence[LayerPlan], int], FloatOptimizer]] = {

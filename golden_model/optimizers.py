@@ -42,6 +42,33 @@ class LayerPlan:
     """Samples a block."""
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What a batch leaves of a layer with weights, for the optimiser."""
+
+    activations: Array
+    """A, samples x n: a whole number of samples an image."""
+    errors: Array
+    """D, samples x m."""
+    images: int
+    """Images of the batch."""
+    product: Array | None = None
+    """D^T A, m x n, if the layer summed it: then it is taken, and `errors` are not looked at."""
+
+    @property
+    def an_image(self) -> int:
+        """Samples an image."""
+        return len(self.activations) // self.images
+
+    def gradient(self) -> Array:
+        """D^T A / images, the gradient of the mean loss."""
+        if self.product is not None:
+            return self.product / self.images
+        gradient = outer_products(self.activations, self.errors)
+        gradient /= self.images
+        return gradient
+
+
 @dataclass
 class WordFactors(Factors):
     """Factors from the accelerator.
@@ -73,19 +100,10 @@ class Optimizer(Protocol):
         """Words saturated so far in the accelerator's arithmetic."""
         ...
 
-    def gradient(
-        self,
-        layer: int,
-        activations: Array,
-        errors: Array,
-        images: int,
-        product: Array | None = None,
-    ) -> Array | Factors:
-        """Gradient of the mean loss over `images`, an m x n matrix or its factors.
+    def gradient(self, layer: int, samples: Samples) -> Array | Factors:
+        """Gradient of the mean loss over the images, an m x n matrix or its factors.
 
-        `activations` A (samples x n) and `errors` D (samples x m) are those of weight layer
-        `layer`, a whole number of samples an image. Where the layer summed `product`, D^T A, that
-        is taken and they are not looked at.
+        `samples` are those that a batch left of weight layer `layer`.
         """
         ...
 
@@ -112,30 +130,12 @@ class _Memoryless:
         """See `Optimizer`."""
 
 
-def batch_gradient(
-    activations: Array, errors: Array, images: int, product: Array | None = None
-) -> Array:
-    """D^T A / images, the gradient of the mean loss; arguments are those of `Optimizer`."""
-    if product is not None:
-        return product / images
-    gradient = outer_products(activations, errors)
-    gradient /= images
-    return gradient
-
-
 class Mbgd(_Memoryless):
     """Mini-batch gradient descent: the gradient itself, D^T A / images."""
 
-    def gradient(
-        self,
-        layer: int,
-        activations: Array,
-        errors: Array,
-        images: int,
-        product: Array | None = None,
-    ) -> Array:
+    def gradient(self, layer: int, samples: Samples) -> Array:
         """See `Optimizer`."""
-        return batch_gradient(activations, errors, images, product)
+        return samples.gradient()
 
 
 class Svd(_Memoryless):
@@ -145,16 +145,9 @@ class Svd(_Memoryless):
         """For layers of `plans`, in the order of the network's weight layers."""
         self._plans = plans
 
-    def gradient(
-        self,
-        layer: int,
-        activations: Array,
-        errors: Array,
-        images: int,
-        product: Array | None = None,
-    ) -> Factors:
+    def gradient(self, layer: int, samples: Samples) -> Factors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
-        gradient = batch_gradient(activations, errors, images, product)
+        gradient = samples.gradient()
         if not np.isfinite(gradient).all():
             raise ValueError("the gradient must be finite")
         return truncated_svd(gradient, self._plans[layer].rank)
@@ -203,18 +196,12 @@ class _FloatStreaming(_Streaming):
         self._factorisers = factorisers
         super().__init__(plans, factorisers)
 
-    def gradient(
-        self,
-        layer: int,
-        activations: Array,
-        errors: Array,
-        images: int,
-        product: Array | None = None,
-    ) -> Factors:
+    def gradient(self, layer: int, samples: Samples) -> Factors:
         """See `Optimizer`."""
-        factors = self._factorisers[layer].factorise(activations, errors, self._plans[layer].block)
-        samples_an_image = len(activations) // images
-        return Factors(factors.delta, factors.weight * samples_an_image, factors.x)
+        factors = self._factorisers[layer].factorise(
+            samples.activations, samples.errors, self._plans[layer].block
+        )
+        return Factors(factors.delta, factors.weight * samples.an_image, factors.x)
 
 
 class FloatOptimizer(_FloatStreaming):
@@ -280,23 +267,17 @@ class FixedOptimizer(_Streaming):
         """See `Optimizer`."""
         return sum(layer.saturations for layer in self._factorisers)
 
-    def gradient(
-        self,
-        layer: int,
-        activations: Array,
-        errors: Array,
-        images: int,
-        product: Array | None = None,
-    ) -> WordFactors:
+    def gradient(self, layer: int, samples: Samples) -> WordFactors:
         """See `Optimizer`. Raises ValueError for samples that are not finite."""
         factoriser = self._factorisers[layer]
-        factors = factoriser.factorise(activations, errors, self._plans[layer].block)
-        samples_an_image = len(activations) // images
+        factors = factoriser.factorise(
+            samples.activations, samples.errors, self._plans[layer].block
+        )
         return WordFactors(
             factoriser.words.delta,
-            factors.weight * samples_an_image,
+            factors.weight * samples.an_image,
             factoriser.words.x,
             factoriser.scale,
             factoriser.units.exponent,
-            factoriser.units.weighed / samples_an_image,
+            factoriser.units.weighed / samples.an_image,
         )

@@ -36,6 +36,7 @@ from golden_model.optimizers import (
     LrtOptimizer,
     Mbgd,
     Optimizer,
+    Samples,
     Svd,
 )
 from golden_model.training_settings import HARDWARE, TrainingError, TrainingSettings
@@ -218,9 +219,8 @@ class Trainer:
         def update(index: int) -> UpdateCounters:
             layer, array = self.network.weight_layers[index], self.arrays[index]
             try:
-                gradient = self.optimizer.gradient(
-                    index, layer.activations, layer.errors, len(labels), layer.product()
-                )
+                samples = Samples(layer.activations, layer.errors, len(labels), layer.product())
+                gradient = self.optimizer.gradient(index, samples)
             except ValueError as error:
                 raise TrainingError(f"layer {layer.name}: {error}; {self._remedy()}") from error
             update_seed = (seed * len(self.arrays) + index) & 0xFFFFFFFF

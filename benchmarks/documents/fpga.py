@@ -95,7 +95,7 @@ def family_table(mapped: list[Entry]) -> str:
 def cpu_table(rates: list[Entry]) -> str:
     """Steps a second of the CPU, each form and library a row."""
     columns = [(precision, threads) for precision in ("float32", "float64") for threads in (1, 2)]
-    found: dict[tuple[str, ...], Entry] = {}
+    found: dict[tuple[str, ...], dict[tuple[str, int], str]] = {}
     for rate in rates:
         row = found.setdefault((sizes(rate), rate["form"], rate["library"]), {})
         row[rate["precision"], rate["threads"]] = f"{rate['steps_per_second']:,.0f}"

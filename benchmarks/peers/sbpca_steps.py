@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -90,7 +91,7 @@ def batches(library: str, threads: int, state: FloatState, a: Any, d: Any, b: in
         a, d, x, delta, sigma = map(xp.from_numpy, (a, d, state.x, state.delta, state.sigma))
         state = FloatState(x, delta, sigma)
     found: dict[str, Callable[[], Any]] = {
-        f"published, {name}": lambda f=form: published_batch(xp, f, state, a, d, b)
+        f"published, {name}": partial(published_batch, xp, form, state, a, d, b)
         for name, form in (("QR", by_qr), ("Cholesky", by_cholesky))
     }
     if library == "numpy":

@@ -14,7 +14,7 @@ from golden_model.devices import (
     Variation,
 )
 from golden_model.layers import FullyConnected
-from golden_model.optimizers import FixedOptimizer, LayerPlan
+from golden_model.optimizers import FixedOptimizer, LayerPlan, Samples
 from golden_model.parameters import Parameters
 from golden_model.sbpca import Factors
 
@@ -31,7 +31,7 @@ def word_factors(m=6, n=12, images=5):
     random = np.random.default_rng(1)
     optimizer = FixedOptimizer(PARAMETERS, [LayerPlan("f", m, n, 1, 3, 2)], 0)
     errors, activations = random.standard_normal((images, m)), random.random((images, n))
-    return optimizer.gradient(0, activations, errors, images)
+    return optimizer.gradient(0, Samples(activations, errors, images))
 
 
 def test_an_ideal_array_subtracts_the_rate_times_the_gradient():

@@ -1,5 +1,7 @@
 """Optimisers: the gradient they give, its scale, and what they carry from batch to batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from golden_model.optimizers import (
     FloatOptimizer,
     LayerPlan,
     Mbgd,
+    Samples,
     Svd,
     WordFactors,
 )
@@ -24,9 +27,10 @@ PLANS = [
 def samples(layer, images=7, seed=0):
     plan, random = PLANS[layer], np.random.default_rng(seed)
     count = images * plan.positions
-    return (
+    return Samples(
         random.standard_normal((count, plan.n)).astype(np.float32),
         random.standard_normal((count, plan.m)).astype(np.float32),
+        images,
     )
 
 
@@ -35,22 +39,22 @@ def relative_difference(actual, expected):
 
 
 def test_mbgd_gives_the_gradient_of_the_mean_over_images():
-    activations, errors = samples(0)
-    gradient = Mbgd().gradient(0, activations, errors, images=7)
-    assert np.allclose(gradient, errors.T @ activations / 7)
+    batch = samples(0)
+    gradient = Mbgd().gradient(0, batch)
+    assert np.allclose(gradient, batch.errors.T @ batch.activations / 7)
 
 
 @pytest.mark.parametrize("optimizer", [Mbgd(), Svd(PLANS)])
 def test_who_takes_the_product_gives_the_same_gradient_by_it(optimizer):
     assert optimizer.takes_product
-    activations, errors = samples(0)
-    product = errors.T @ activations
-    expected = optimizer.gradient(0, activations, errors, images=7)
-    actual = optimizer.gradient(0, activations, np.zeros_like(errors), 7, product)
+    batch = samples(0)
+    product = batch.errors.T @ batch.activations
+    summed = replace(batch, errors=np.zeros_like(batch.errors), product=product.copy())
+    expected, actual = optimizer.gradient(0, batch), optimizer.gradient(0, summed)
     if isinstance(expected, Factors):
         expected, actual = expected.gradient(), actual.gradient()
     assert np.allclose(actual, expected, atol=1e-6)
-    assert np.array_equal(product, errors.T @ activations)  # the layer's own stays as it is
+    assert np.array_equal(summed.product, product)  # the layer's own stays as it is
 
 
 @pytest.mark.parametrize(
@@ -59,17 +63,18 @@ def test_who_takes_the_product_gives_the_same_gradient_by_it(optimizer):
 def test_factors_of_full_rank_approach_the_gradient_when_all_blocks_are_equal(make):
     """Rank 4 of four outputs loses nothing, so power iterations on one block find it all."""
     optimizer = make()
-    activations, errors = (np.tile(array, (4, 1)) for array in samples(0, images=2))
+    block = samples(0, images=2)
+    batch = Samples(np.tile(block.activations, (4, 1)), np.tile(block.errors, (4, 1)), images=8)
     for _ in range(20):
-        factors = optimizer.gradient(0, activations, errors, images=8)
-    expected = errors.T @ activations / 8
+        factors = optimizer.gradient(0, batch)
+    expected = batch.errors.T @ batch.activations / 8
     assert relative_difference(factors.gradient(), expected) < 0.01
 
 
 def test_float_factors_are_those_of_sbpca_times_the_samples_an_image():
-    activations, errors = samples(0)
-    factors = FloatOptimizer(PLANS, 3).gradient(0, activations, errors, images=7)
-    expected = FloatSbpca(4, 10, 4, seed=3).factorise(activations, errors, block=18)
+    batch = samples(0)
+    factors = FloatOptimizer(PLANS, 3).gradient(0, batch)
+    expected = FloatSbpca(4, 10, 4, seed=3).factorise(batch.activations, batch.errors, block=18)
     assert np.allclose(factors.gradient(), 9 * expected.gradient())
 
 
@@ -77,16 +82,16 @@ def test_float_factors_are_those_of_sbpca_times_the_samples_an_image():
 def test_fixed_factors_are_near_the_float_ones(layer):
     fixed, float_ = FixedOptimizer(PARAMETERS, PLANS, 0), FloatOptimizer(PLANS, 0)
     for seed in range(3):
-        activations, errors = samples(layer, seed=seed)
-        actual = fixed.gradient(layer, activations, errors, images=7).gradient()
-        expected = float_.gradient(layer, activations, errors, images=7).gradient()
+        batch = samples(layer, seed=seed)
+        actual = fixed.gradient(layer, batch).gradient()
+        expected = float_.gradient(layer, batch).gradient()
         assert relative_difference(actual, expected) < 1e-3
 
 
 @pytest.mark.parametrize("layer", [0, 1])
 def test_fixed_factors_are_words_with_the_scale_the_drivers_need(layer):
     optimizer = FixedOptimizer(PARAMETERS, PLANS, 0)
-    factors = optimizer.gradient(layer, *samples(layer), images=7)
+    factors = optimizer.gradient(layer, samples(layer))
     assert isinstance(factors, WordFactors)
     for words in (factors.delta, factors.x):
         assert np.array_equal(words, np.rint(words))
@@ -97,16 +102,15 @@ def test_fixed_factors_are_words_with_the_scale_the_drivers_need(layer):
 
 def test_a_batch_smaller_than_a_block_is_taken_whole():
     for optimizer in (FloatOptimizer(PLANS, 0), FixedOptimizer(PARAMETERS, PLANS, 0)):
-        activations, errors = samples(1, images=2)
-        factors = optimizer.gradient(1, activations, errors, images=2)
+        factors = optimizer.gradient(1, samples(1, images=2))
         assert np.isfinite(factors.gradient()).all()
 
 
 def test_samples_that_are_not_finite_are_refused_by_the_words():
-    activations, errors = samples(1)
-    errors[0, 0] = np.inf
+    batch = samples(1)
+    batch.errors[0, 0] = np.inf
     with pytest.raises(ValueError, match="not finite"):
-        FixedOptimizer(PARAMETERS, PLANS, 0).gradient(1, activations, errors, images=7)
+        FixedOptimizer(PARAMETERS, PLANS, 0).gradient(1, batch)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +119,12 @@ def test_samples_that_are_not_finite_are_refused_by_the_words():
 def test_a_restored_optimizer_continues_to_the_bit(make):
     first, second = make(), make()
     for layer in (0, 1):
-        first.gradient(layer, *samples(layer), images=7)
+        first.gradient(layer, samples(layer))
     assert set(first.state()) > {"conv/x", "conv/delta", "fc/x", "fc/delta"}
     second.restore(first.state())
     for layer in (0, 1):
         batch = samples(layer, seed=1)
-        expected = first.gradient(layer, *batch, images=7)
-        actual = second.gradient(layer, *batch, images=7)
+        expected = first.gradient(layer, batch)
+        actual = second.gradient(layer, batch)
         assert np.array_equal(actual.gradient(), expected.gradient())
     assert first.saturations == second.saturations
