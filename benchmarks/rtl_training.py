@@ -2,9 +2,11 @@
 
     python benchmarks/rtl_training.py --images 2000
     python benchmarks/rtl_training.py --images 64 --harness cocotb
+    python benchmarks/rtl_training.py --images 2000 --dac-bits 6    # an hour
 
 Trains the CNN on Fashion-MNIST with the default parameters, rank 4, in batches of 64: in the golden
-model, then in the hardware. The first run builds the simulation, which no time counts.
+model, then in the hardware. Reads are ideal, or all through its converters. The first run builds
+the simulation, which no time counts.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import numpy as np
 
 from golden_model import checkpoints, datasets, training
 from golden_model.files import write_json
+from golden_model.reads import Reads
 from golden_model.training_settings import TrainingSettings
 from sim import rtl_training
 from sim.rtl_training import HARNESSES, Simulation
@@ -28,9 +31,13 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--harness", choices=HARNESSES, default=HARNESSES[0])
     parser.add_argument("--simulator", default="verilator")
+    parser.add_argument(
+        "--dac-bits", type=int, help="read through converters, inputs of these bits"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    settings = TrainingSettings(train_limit=options.images, array="pulsed")
+    reads = Reads("analog", dac_bits=options.dac_bits) if options.dac_bits else Reads()
+    settings = TrainingSettings(train_limit=options.images, array="pulsed", reads=reads)
     data = datasets.load(settings.dataset)
     with tempfile.TemporaryDirectory() as name:
         fixed, rtl = Path(name) / "fixed", Path(name) / "rtl"
