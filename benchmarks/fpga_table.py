@@ -42,7 +42,7 @@ from hdl.toolchains import TOOLCHAINS, BuildError, LocalTool, Toolchain
 
 RESULTS = Path(__file__).with_suffix(".json")
 
-CONFIGURATIONS = ("4x1x8", "4x2x8", "8x2x12", "8x4x16", "16x4x16")
+CONFIGURATIONS = ("4x1x8", "4x2x8", "8x2x12", "8x4x16", "16x4x8", "16x4x16")
 """Lanes x columns x width, the smallest first."""
 
 SYNTHESISED = ("4x1x8", "8x2x12", "8x4x16")
@@ -63,7 +63,7 @@ FPGA = (
 
 TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
 
-CROWDED = ("8x2x12", "8x4x16", "16x4x16")
+CROWDED = ("8x2x12", "8x4x16", "16x4x8", "16x4x16")
 """Those whose block RAMs and multipliers are placed first, as they take most of the FPGA's."""
 
 BLOCK_PLACER = BlockPlacer("LFE5U-85F")
