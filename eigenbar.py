@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from typing import NoReturn
 
 # One thread for NumPy's matrix products, read when NumPy is imported: they are small, a second
 # thread gains little and, where the processor is shared, waits for its turn many times as long.
@@ -60,6 +62,9 @@ USER_ERRORS = (
 )
 """Errors whose message tells the user what to do; anything else is a defect and shows a trace."""
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What an `OSError` says that is the disk's fault, wherever it happens."""
+
 app = typer.Typer(
     help="Generate and model accelerators that train neural networks in analog crossbars.",
     no_args_is_help=True,
@@ -88,8 +93,18 @@ def main() -> None:
     try:
         app()
     except USER_ERRORS as error:
-        print(f"eigenbar: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        _fail(
+            f"cannot write {error.filename or 'a file'}: {error.strerror}; make room, and try again"
+        )
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"eigenbar: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

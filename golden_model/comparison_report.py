@@ -60,6 +60,18 @@ def write_report(lines: Sequence[Line], folder: Path) -> list[Method]:
     """
     check_report(folder)
     found = methods(lines)
+    try:
+        _write(lines, found, folder)
+    except OSError as error:
+        raise ReportError(
+            f"cannot write {error.filename}: {error.strerror}; the results are kept: "
+            "make room, and write the report anew with --report-only"
+        ) from error
+    return found
+
+
+def _write(lines: Sequence[Line], found: Sequence[Method], folder: Path) -> None:
+    """Write the figures and the page."""
     parts = [_introduction(lines, found), page.table(HEADER, table_rows(found))]
     for title, figure in figures(found).items():
         parts.append(f"<h2>{escape(title)}</h2>")
@@ -69,7 +81,6 @@ def write_report(lines: Sequence[Line], folder: Path) -> list[Method]:
             parts.append(f"<p>No figure: {escape(figure)}.</p>")
     parts.append(_diverged(lines))
     page.write_page(folder / PAGE, "Eigenbar comparison", "\n".join(parts))
-    return found
 
 
 def _introduction(lines: Sequence[Line], found: Sequence[Method]) -> str:

@@ -17,7 +17,8 @@ from typing import IO, Any
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write, that takes the place of `path` when the block ends without an exception.
 
-    Until then `path` stays as it is; after an exception nothing is left of the new file.
+    Until then `path` stays as it is; after an exception nothing is left of the new file. An
+    `OSError` of writing, which knows no file, is given the name `path`.
     """
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         try:
@@ -25,9 +26,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.close()
             os.chmod(file.name, 0o666 & ~_umask())
             os.replace(file.name, path)
-        except BaseException:
-            file.close()
+        except BaseException as error:
+            with suppress(OSError):  # what could not be written once, when closed again
+                file.close()
             os.unlink(file.name)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)
             raise
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from golden_model import scalar
 from golden_model.batch_trace import scalar_line, slots_line
+from golden_model.files import replacing
 from hdl.scalar_programs import PROGRAMS, Register
 
 SHOWN = {
@@ -74,7 +75,8 @@ class Trace:
             ("golden.trace", self.golden),
             ("rtl.cycles", cycles),
         ):
-            (folder / name).write_text("".join(f"{line}\n" for line in lines))
+            with replacing(folder / name) as file:
+                file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def scalar_lines(

@@ -1,6 +1,8 @@
 """What tests share: the command line, and an accelerator that simulators build fast."""
 
 import os
+import resource
+from contextlib import contextmanager
 from dataclasses import replace
 
 # Set before NumPy is imported: tests run on all cores already.
@@ -29,6 +31,22 @@ def command_line(monkeypatch, capsys):
         return exit_.value.code or 0, output.out, output.err
 
     return run
+
+
+@pytest.fixture
+def full_disk():
+    """Within `full_disk(most)` no file can grow beyond so many bytes: as on a disk without room."""
+
+    @contextmanager
+    def limit(most):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture(scope="session")

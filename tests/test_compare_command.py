@@ -146,6 +146,22 @@ def test_the_report_can_be_written_anew(run, tmp_path):
     assert "2 runs of 1 methods" in path.read_text()
 
 
+def test_a_report_that_the_disk_has_no_room_for_leaves_the_results_and_the_page(
+    run, tmp_path, full_disk
+):
+    run(*QUICK)
+    page = tmp_path / "out" / "report.html"
+    before = page.read_bytes(), (tmp_path / "out" / "runs.jsonl").read_bytes()
+    files = sorted(tmp_path.rglob("*"))
+    with full_disk(len(before[0]) - 1):
+        status, _, error = run("--report-only")
+    assert status == 2
+    assert error.startswith("eigenbar: cannot write ")
+    assert "the results are kept: make room, and write the report anew with --report-only" in error
+    assert (page.read_bytes(), (tmp_path / "out" / "runs.jsonl").read_bytes()) == before
+    assert sorted(tmp_path.rglob("*")) == files
+
+
 def test_a_report_needs_results(run):
     status, _, error = run("--report-only")
     assert status == 2

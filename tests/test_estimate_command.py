@@ -53,6 +53,19 @@ def test_a_rank_sum_update_shows_in_the_estimate(command_line, tmp_path):
     assert summed["optimizer_energy_pj"] > alone["optimizer_energy_pj"]
 
 
+def test_results_that_the_disk_has_no_room_for_leave_no_part_of_a_file(
+    command_line, tmp_path, full_disk
+):
+    path = tmp_path / "estimate.json"
+    path.write_text("earlier")
+    with full_disk(100):
+        status, _, error = command_line("estimate", "--dataset", "digits", "--json", path)
+    assert status == 2
+    assert error.startswith(f"eigenbar: cannot write {path}: File too large; ")
+    assert path.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
