@@ -14,6 +14,7 @@ from cli.options import (
     DataFolderOption,
     JsonOption,
     PresetOption,
+    SeedOption,
     SettingsOption,
     SimulatorOption,
     choices,
@@ -55,7 +56,7 @@ def cosim(
     stalls: Annotated[
         float, typer.Option(help="Probability that a channel pauses in a cycle.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    seed: SeedOption = 0,
     trace: Annotated[
         Path | None,
         typer.Option(
@@ -153,7 +154,7 @@ def cosim_reads(
     stalls: Annotated[
         float, typer.Option(help="Probability that a channel or the array pauses in a cycle.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    seed: SeedOption = 0,
     builds: BuildsOption = None,
     json: JsonOption = None,
 ) -> None:

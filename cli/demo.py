@@ -12,6 +12,7 @@ from cli.options import (
     ConfigOption,
     JsonOption,
     PresetOption,
+    SeedOption,
     SettingsOption,
     SimulatorOption,
     chosen_parameters,
@@ -29,7 +30,7 @@ def demo(
     simulator: SimulatorOption = "verilator",
     epochs: Annotated[int, typer.Option(help="Passes over the training images.")] = 10,
     rank: Annotated[int, typer.Option(help="Outer products of an update.")] = 4,
-    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for Verilog, results and report.")] = Path(
         "results"
     ),

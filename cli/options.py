@@ -24,6 +24,13 @@ def choices(names: tuple[str, ...]) -> str:
     return f"One of: {', '.join(names)}."
 
 
+def check_seed(seed: int) -> int:
+    """The `seed` of a command; raises `ParameterError` for a negative one."""
+    if seed < 0:
+        raise ParameterError(f"seed = {seed} must be an integer of at least 0")
+    return seed
+
+
 PresetOption = Annotated[
     str | None,
     typer.Option(
@@ -37,6 +44,7 @@ SettingsOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter's value; repeatable."),
 ]
+SeedOption = Annotated[int, typer.Option(callback=check_seed, help="Determines everything random.")]
 JsonOption = Annotated[Path | None, typer.Option(help="File that takes the results as JSON.")]
 SimulatorOption = Annotated[str, typer.Option(help=choices(SIMULATORS))]
 BuildsOption = Annotated[

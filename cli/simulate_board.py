@@ -11,6 +11,7 @@ from cli.options import (
     ConfigOption,
     PresetOption,
     SettingsOption,
+    check_seed,
     chosen_parameters,
     tiles_of_grid,
 )
@@ -28,7 +29,9 @@ def simulate_board(
     damage: Annotated[
         float, typer.Option(help="Share of the frames that the line damages, both ways.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Determines what is damaged, and how.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=check_seed, help="Determines what is damaged, and how.")
+    ] = 0,
     preset: PresetOption = None,
     config: ConfigOption = None,
     settings: SettingsOption = None,

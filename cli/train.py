@@ -19,6 +19,7 @@ from cli.options import (
     LayerRanksOption,
     PresetOption,
     ReadSetOption,
+    SeedOption,
     SettingsOption,
     UpdateOption,
     choices,
@@ -166,7 +167,7 @@ def train(
     ] = "constant",
     decay: Annotated[float, typer.Option(help="Factor of the learning rate (step).")] = 0.5,
     decay_epochs: Annotated[int, typer.Option(help="Epochs between two factors (step).")] = 1,
-    seed: Annotated[int, typer.Option(help="Determines everything random.")] = 0,
+    seed: SeedOption = 0,
     train_limit: Annotated[
         int | None, typer.Option(help="Train with the first so many images only.")
     ] = None,

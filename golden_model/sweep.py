@@ -154,6 +154,10 @@ class Sweep:
             raise ComparisonError(f"{error} (in {where}{combination})") from error
 
 
+MAX_SEEDS = 10_000
+"""Seeds that a range may have: more are a slip of the keyboard, and would fill the memory."""
+
+
 def parse_seeds(text: str) -> list[int]:
     """Seeds written as numbers and ranges, such as `0-2,7`; raises `ComparisonError`."""
     seeds: list[int] = []
@@ -168,6 +172,8 @@ def parse_seeds(text: str) -> list[int]:
             raise ComparisonError(
                 f"seeds = {text!r} must be numbers from 0 or ranges of them, such as 0-2,7"
             )
+        if high - low >= MAX_SEEDS:
+            raise ComparisonError(f"seeds = {text!r} are too many: at most {MAX_SEEDS} in a range")
         seeds += range(low, high + 1)
     return seeds
 

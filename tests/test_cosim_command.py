@@ -58,6 +58,7 @@ def test_a_mismatch_fails_the_command(run, monkeypatch):
         (["--shape", "17,4,1,1"], "m = 17 must be from 1 to 16"),
         (["--shape", "4,33,1,1"], "n = 33 must be from 1 to 32"),
         (["--shape", "8,8,5,1"], "k = 5 must be from 1 to 4"),
+        (["--shape", "8,8,2,1", "--seed", -5], "seed = -5 must be an integer of at least 0"),
         (["--shape", "4,4,1,17"], "b = 17 must be from 1 to 16, which the block buffer holds"),
         (["--shape", "4,4,1,1", "--blocks", "0"], "at least one block"),
         (["--shape", "4,4,1,1", "--data", "fine"], "unknown data 'fine'; choose one of: gaussian"),

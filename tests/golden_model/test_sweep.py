@@ -199,6 +199,12 @@ def test_seeds_that_are_none_are_refused(text):
         parse_seeds(text)
 
 
+def test_a_range_of_more_seeds_than_anyone_runs_is_refused():
+    assert len(parse_seeds("1-10000")) == 10000
+    with pytest.raises(ComparisonError, match="are too many: at most 10000 in a range"):
+        parse_seeds("0-99999999999")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
