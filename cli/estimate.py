@@ -75,7 +75,8 @@ def estimate_command(
         parameters=parameters,
     )
     shape = datasets.SHAPES[dataset] if image is None else _image_shape(image)
-    layers = estimate.estimate(run, shape, classes, slots or parameters.max_slots, table)
+    slots = parameters.max_slots if slots is None else slots
+    layers = estimate.estimate(run, shape, classes, slots, table)
     results = estimate.as_dict(layers, run)
     if json is not None:
         write_json(json, results)

@@ -167,11 +167,13 @@ class Stage(NamedTuple):
 def stages(name: str, shape: tuple[int, int, int], classes: int) -> list[Stage]:
     """The layers of network `name` for images of `shape` (C, H, W).
 
-    Raises `NetworkError` for an unknown name, and for images that a pooling cannot halve or that
-    are smaller than a kernel.
+    Raises `NetworkError` for an unknown name, for no classes, and for images that a pooling cannot
+    halve or that are smaller than a kernel.
     """
     if name not in ARCHITECTURES:
         raise NetworkError(f"unknown network {name!r}; choose one of: {', '.join(NETWORKS)}")
+    if classes < 1:
+        raise NetworkError(f"classes = {classes} must be at least 1")
     channels, height, width = shape
     features, result = FeatureShape(height, width, channels), []
     for spec in ARCHITECTURES[name]:

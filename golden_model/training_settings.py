@@ -26,6 +26,9 @@ HARDWARE = ("rtl", "board")
 ARITHMETICS = ("float", "fixed", *HARDWARE)
 ARRAYS = ("ideal", "pulsed")
 
+MAX_BATCH = 1_000_000
+"""Images of an update at most, several times what any data set here has."""
+
 
 class TrainingError(ValueError):
     """A training run cannot be done as asked, or diverged."""
@@ -97,6 +100,8 @@ class TrainingSettings:
         self._check_choice("schedule", SCHEDULES)
         for name in ("rank", "block", "epochs", "batch", "decay_epochs"):
             self._check_integer(name, getattr(self, name), 1)
+        if self.batch > MAX_BATCH:
+            raise TrainingError(f"batch = {self.batch} must be at most {MAX_BATCH} images")
         self._check_integer("seed", self.seed, 0)
         if self.layer_ranks is not None:
             object.__setattr__(self, "layer_ranks", tuple(self.layer_ranks))

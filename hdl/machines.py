@@ -46,6 +46,8 @@ def hosted(parameters: Parameters, twin: TwinSpec, baud: int) -> Machine:
 
 def clocks_per_bit(clock_mhz: float, baud: int) -> int:
     """Cycles of a bit; raises `BuildError` if they are too few, or too far from a whole number."""
+    if baud < 1:
+        raise BuildError(f"baud = {baud} must be at least 1 bit a second")
     clocks = clock_mhz * 1e6 / baud
     if clocks < 4 or abs(round(clocks) / clocks - 1) > BAUD_TOLERANCE:
         possible = math.floor(clock_mhz * 1e6 / max(4, round(clocks)))

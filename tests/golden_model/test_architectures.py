@@ -63,6 +63,11 @@ def test_images_that_cannot_be_halved_are_refused(name, shape, multiples):
         layer_shapes(name, shape, 10)
 
 
+def test_a_network_tells_at_least_one_class():
+    with pytest.raises(NetworkError, match="classes = 0 must be at least 1"):
+        layer_shapes("mlp", (1, 8, 8), 0)
+
+
 def test_images_smaller_than_a_kernel_are_refused():
     message = (
         "8 x 8 pixels are too small for network lenet5: 4 x 4 pixels of them reach kernels of 5"

@@ -18,6 +18,7 @@ def test_a_rate_near_a_divisor_of_the_clock_is_taken(clock_mhz, baud, clocks):
     ("clock_mhz", "baud", "message"),
     [
         (27, 6_000_000, "27 MHz do not give 6000000 baud: 4.50 cycles a bit.* such as 6750000"),
+        (27, 0, "baud = 0 must be at least 1 bit a second"),
         (27, 9_000_000, "3.00 cycles a bit.* at least 4 .* --baud, such as 6750000"),
     ],
 )
