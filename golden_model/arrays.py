@@ -83,12 +83,13 @@ class IdealArray:
         self._layer = layer
 
     def descend(self, gradient: Array | Factors, rate: float, seed: int) -> UpdateCounters:
-        """See `WeightArray`."""
-        if isinstance(gradient, Factors):
-            change = (gradient.delta * (rate * gradient.weight)) @ gradient.x.T
-        else:
-            change = rate * gradient
-        self._layer.weights -= change.astype(self._layer.weights.dtype, copy=False)
+        """See `WeightArray`. Weights that overflow are the caller's to notice."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if isinstance(gradient, Factors):
+                change = (gradient.delta * (rate * gradient.weight)) @ gradient.x.T
+            else:
+                change = rate * gradient
+            self._layer.weights -= change.astype(self._layer.weights.dtype, copy=False)
         return UpdateCounters()
 
     @property

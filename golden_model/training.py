@@ -271,6 +271,14 @@ class Trainer:
                 counted.repeated_transposed,
             )
 
+    def check_weights(self) -> None:
+        """Raise `TrainingError` if weights are no longer finite, which no loss tells of the last
+        step.
+        """
+        for layer in self.network.weight_layers:
+            if not np.isfinite(layer.weights).all():
+                raise TrainingError(f"layer {layer.name}: its weights overflowed; {self._remedy()}")
+
     def _remedy(self) -> str:
         return (
             "the training diverged; lower the learning rate "
@@ -461,6 +469,7 @@ def _epoch(
         images += len(labels)
         progress(Progress(epoch, images, total, loss / images))
     seconds = time.perf_counter() - start
+    trainer.check_weights()
     accuracy = trainer.accuracy(dataset.test_images, dataset.test_labels, epoch)
     line = {
         "epoch": epoch,

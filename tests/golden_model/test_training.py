@@ -272,6 +272,14 @@ def test_divergence_stops_the_run_with_a_remedy(settings):
             train(run, DIGITS)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("optimizer", ["mbgd", "sbpca"])
+def test_divergence_in_the_last_step_is_told_too(optimizer):
+    run = replace(MLP, optimizer=optimizer, batch=64, train_limit=64, learning_rate=1e200)
+    with pytest.raises(TrainingError, match="layer fc1: its weights overflowed; the training div"):
+        train(run, DIGITS)
+
+
 def test_divergence_leaves_the_files_of_the_last_whole_epoch(tmp_path, monkeypatch):
     checkpoint, results = tmp_path / "run.npz", tmp_path / "run.json"
     run = replace(MLP, epochs=2, optimizer="mbgd")
