@@ -496,6 +496,8 @@ def check_files(checkpoint: Path | None, resume: bool | None, results: Path | No
     for path in (checkpoint, results):
         if path is not None and (reason := why_unwritable(path)):
             raise TrainingError(reason)
+    if checkpoint is not None and results is not None and checkpoint.resolve() == results.resolve():
+        raise TrainingError(f"checkpoint and results are both {checkpoint}: name two files")
     if resume and checkpoint is None:
         raise TrainingError("resume needs the checkpoint to resume from")
     if checkpoint is not None and checkpoint.exists() and not resume:

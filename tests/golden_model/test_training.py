@@ -327,6 +327,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
         train(MLP, DIGITS, checkpoint=path, resume=True)
 
 
+def test_results_do_not_take_the_checkpoints_place(tmp_path):
+    path = tmp_path / "run"
+    with pytest.raises(TrainingError, match="checkpoint and results are both .*: name two files"):
+        train(MLP, DIGITS, checkpoint=path, results=tmp_path / "." / "run")
+    assert not path.exists()
+
+
 def test_a_checkpoint_that_is_not_there_cannot_be_resumed(tmp_path):
     with pytest.raises(TrainingError, match="no checkpoint at"):
         train(MLP, DIGITS, checkpoint=tmp_path / "run.npz", resume=True)
