@@ -329,7 +329,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
 
 def test_results_do_not_take_the_checkpoints_place(tmp_path):
     path = tmp_path / "run"
-    with pytest.raises(TrainingError, match="checkpoint and results are both .*: name two files"):
+    with pytest.raises(TrainingError, match=r"checkpoint and results are both .*: name two files"):
         train(MLP, DIGITS, checkpoint=path, results=tmp_path / "." / "run")
     assert not path.exists()
 
