@@ -62,8 +62,8 @@ USER_ERRORS = (
 )
 """Errors whose message tells the user what to do; anything else is a defect and shows a trace."""
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""What an `OSError` says that is the disk's fault, wherever it happens."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What an `OSError` says of a disk that takes no more, wherever it happens."""
 
 app = typer.Typer(
     help="Generate and model accelerators that train neural networks in analog crossbars.",
