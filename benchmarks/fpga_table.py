@@ -63,7 +63,7 @@ FPGA = (
 
 TOOLCHAIN = replace(TOOLCHAINS[Family.ECP5], routed=())
 
-CROWDED = ("8x2x12", "8x4x16", "16x4x8", "16x4x16")
+CROWDED = CONFIGURATIONS[2:]
 """Those whose block RAMs and multipliers are placed first, as they take most of the FPGA's."""
 
 BLOCK_PLACER = BlockPlacer("LFE5U-85F")

@@ -36,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    reads = Reads("analog", dac_bits=options.dac_bits) if options.dac_bits else Reads()
+    reads = Reads() if options.dac_bits is None else Reads("analog", dac_bits=options.dac_bits)
     settings = TrainingSettings(train_limit=options.images, array="pulsed", reads=reads)
     data = datasets.load(settings.dataset)
     with tempfile.TemporaryDirectory() as name:

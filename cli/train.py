@@ -340,7 +340,7 @@ def _hardware(
     if run.arithmetic == "board":
         if port is None:
             raise BoardError("--arithmetic board needs --port, the serial port of the board")
-        return BoardAt(port, baud or DEFAULT_BAUD)
+        return BoardAt(port, DEFAULT_BAUD if baud is None else baud)
     return None
 
 

@@ -22,6 +22,9 @@ from golden_model.training_settings import HARDWARE, TrainingError, TrainingSett
 BASE = TrainingSettings(dataset="digits")
 """The settings of a sweep that names none: the data set needs no files."""
 
+MAX_SEEDS = 10_000
+"""Seeds that a range may have: more are a slip of the keyboard, and would fill the memory."""
+
 WIDTH, SLOTS = "parameters.width", "parameters.max_slots"
 """Settings that go together: words of a width tell so many slots apart."""
 
@@ -152,10 +155,6 @@ class Sweep:
             combination = ", ".join(f"{name} = {value}" for name, value in values.items())
             where = f"group {group}, " if len(self.groups) > 1 else ""
             raise ComparisonError(f"{error} (in {where}{combination})") from error
-
-
-MAX_SEEDS = 10_000
-"""Seeds that a range may have: more are a slip of the keyboard, and would fill the memory."""
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -31,6 +31,8 @@ def open_board(
 
     Raises `BoardError` for a port that cannot be opened, and what `BoardHarness` raises.
     """
+    if baud < 1:
+        raise BoardError(f"baud = {baud} must be at least 1 bit a second")
     try:
         import serial
     except ImportError as error:
@@ -41,7 +43,7 @@ def open_board(
         # Two hosts on one port would take each other's frames.
         options: dict[str, Any] = {} if "://" in name else {"exclusive": True}
         port = serial.serial_for_url(name, baudrate=baud, **options)
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise BoardError(f"cannot open port {name}: {error}{_ports()}") from error
     frame = (OVERHEAD_BYTES + LinkSpec().max_payload) * BIT_TIMES / baud
     try:

@@ -186,6 +186,17 @@ def test_a_port_that_is_in_use_is_told_of(settings, spec, silent_port):
 
 
 @pytest.mark.parametrize(
+    ("baud", "message"),
+    [(0, "baud = 0 must be at least 1 bit a second"), (10**11, "cannot open port .*maximum")],
+)
+def test_a_rate_that_no_port_has_is_told_of(command_line, silent_port, baud, message):
+    options = ("--arithmetic", "board", "--array", "pulsed", "--port", silent_port, "--baud", baud)
+    status, _, error = command_line("train", *options)
+    assert status == 2
+    assert re.search(message, error)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--arithmetic", "board"), "needs --port, the serial port of the board"),
